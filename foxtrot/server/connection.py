@@ -1,0 +1,143 @@
+"""One adapter's life: its connection, its streams, and whether it is of use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from foxtrot.adapter.base_adapter import BaseAdapter
+from foxtrot.server.guard import AdapterGuard, not_ready
+from foxtrot.server.policy import EnginePolicy
+from foxtrot.util.clock import Clock
+from foxtrot.util.errors import MarketDataError
+from foxtrot.util.object import SubscribeRequest, TickData
+
+__all__ = ["AdapterConnection"]
+
+
+class AdapterConnection:
+    """An adapter, its guard, its subscriptions, and its readiness.
+
+    Ready means connected, every subscription ticking, and orders and fills reconciled: an open
+    socket alone is not. The engine sets `ready` once all three were shown.
+
+    Args:
+        build: Makes the adapter; called again when the component is restarted.
+        guard: What every call goes through.
+        policy: Times.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], BaseAdapter],
+        guard: AdapterGuard,
+        *,
+        policy: EnginePolicy,
+        clock: Clock,
+        standby_for: str | None = None,
+    ) -> None:
+        self.adapter = build()
+        self.guard = guard
+        self.ready = False
+        self.standby_for = standby_for
+        self.subscriptions: list[SubscribeRequest] = []
+        self._build = build
+        self._policy = policy
+        self._clock = clock
+        self._connected_at = clock.now()
+        self._ticked_at: dict[str, float] = {}
+        self._ticked = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        """The adapter's name."""
+        return self.adapter.adapter_name
+
+    def require_ready(self) -> None:
+        """Raise, with outcome NOT_SENT, unless the connection is of use."""
+        if not self.ready:
+            raise not_ready(self.name, "not connected, subscribed and reconciled yet", self._clock)
+
+    async def connect(self) -> None:
+        """Open the connection and subscribe again to all that was subscribed before."""
+        self.ready = False
+        await self.guard.probe("connect", self.adapter.connect)
+        self._connected_at = self._clock.now()
+        self._ticked_at.clear()
+        await self.resubscribe()
+
+    async def resubscribe(self) -> None:
+        """Ask for every subscription again, on the connection as it is."""
+        wanted = tuple(self.subscriptions)
+        await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
+
+    async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
+        """Add subscriptions; they outlive the connection."""
+        self.subscriptions += [r for r in requests if r not in self.subscriptions]
+        if self.adapter.connected:
+            await self.resubscribe()
+
+    async def disconnect(self) -> None:
+        """Close, in bounded time, whatever state the connection is in."""
+        self.ready = False
+        try:
+            async with asyncio.timeout(self._policy.heartbeat_timeout):
+                await self.adapter.disconnect()
+        except Exception:  # noqa: S110 - closing a dead connection may fail; it is dead all the same
+            pass
+
+    async def reconnect(self) -> None:
+        """Close and open."""
+        await self.disconnect()
+        await self.connect()
+
+    async def restart(self) -> None:
+        """Replace the adapter by a new one: for a component that reconnecting does not mend."""
+        await self.disconnect()
+        self.adapter = self._build()
+        await self.connect()
+
+    async def ping(self) -> None:
+        """Make the venue answer within the heartbeat's timeout; raises when it does not."""
+        async with asyncio.timeout(self._policy.heartbeat_timeout):
+            await self.adapter.ping()
+
+    def saw_tick(self, tick: TickData) -> None:
+        """Note that a symbol is alive."""
+        self._ticked_at[tick.vt_symbol] = self._clock.now()
+        self._ticked.set()
+
+    def require_fresh(self) -> None:
+        """Raise MarketDataError for a subscription whose newest tick is too old, or never came."""
+        for request in self.subscriptions:
+            age = self._age(request)
+            if age > self._policy.stale_after:
+                raise MarketDataError(
+                    request.vt_symbol,
+                    f"no tick for {age:.1f} s",
+                    clock=self._clock,
+                    context={
+                        "adapter": self.name,
+                        "operation": "stream",
+                        "vt_symbol": request.vt_symbol,
+                        "data_age": round(age, 3),
+                    },
+                )
+
+    def is_ticking(self) -> bool:
+        """Whether every subscription has a tick of this connection that is not stale."""
+        return all(
+            request.vt_symbol in self._ticked_at and self._age(request) <= self._policy.stale_after
+            for request in self.subscriptions
+        )
+
+    async def wait_ticking(self) -> None:
+        """Return when `is_ticking`; the caller bounds the wait."""
+        while not self.is_ticking():
+            self._ticked.clear()
+            await self._ticked.wait()
+
+    def _age(self, request: SubscribeRequest) -> float:
+        newest = self._ticked_at.get(request.vt_symbol, self._connected_at)
+        return self._clock.now() - newest

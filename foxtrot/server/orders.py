@@ -1,0 +1,389 @@
+"""The order pipeline: from an intent to a state that the venue and we agree on.
+
+An intent has one client order id for life. A request whose outcome is unknown is looked up, over
+time, before anything else may happen to its intent: found, it is adopted; provably never arrived,
+it is sent again under the same id or given up; neither, a person is told. Until then the order
+is visible as UNKNOWN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from typing import Any
+
+from foxtrot.server.connection import AdapterConnection
+from foxtrot.server.oms import Oms
+from foxtrot.server.policy import EnginePolicy, Lane
+from foxtrot.util.clock import Clock
+from foxtrot.util.constants import Status
+from foxtrot.util.errors import (
+    ErrorCategory,
+    FoxtrotError,
+    OrderRejectionError,
+    Outcome,
+    UnknownOrderError,
+)
+from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TradeData
+from foxtrot.util.retry import OperationKind
+
+__all__ = ["OrderPipeline", "named"]
+
+# A "not found" is final only this long after the request's lifetime: the venue's clock and ours
+# differ by a little, and the lifetime is judged by the venue's.
+_LIFETIME_MARGIN = 1.0
+
+# Fills usually follow an order's update within a moment; only after it are they asked for.
+_FILL_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request that may have reached the venue, and when it left first and last."""
+
+    request: OrderRequest
+    first_at: float
+    last_at: float
+
+
+class OrderPipeline:
+    """Sends, cancels, looks up and reconciles orders.
+
+    Args:
+        oms: The record that evidence is applied to.
+        policy: Times and limits.
+        clock: Time.
+        publish: Told each changed order and each new fill, once.
+        spawn: Starts a background task that the engine ends at shutdown.
+        escalate: Hands an order that nobody can settle to a person.
+    """
+
+    def __init__(
+        self,
+        oms: Oms,
+        *,
+        policy: EnginePolicy,
+        clock: Clock,
+        publish: Callable[[OrderData | TradeData], None],
+        spawn: Callable[[str, Coroutine[Any, Any, None]], object],
+        escalate: Callable[[FoxtrotError], object],
+    ) -> None:
+        self._oms = oms
+        self._policy = policy
+        self._clock = clock
+        self._publish = publish
+        self._spawn = spawn
+        self._escalate = escalate
+        self._sending: dict[str, None] = {}
+        self._resolving: dict[str, None] = {}
+        self._backfilling: dict[tuple[str, str], None] = {}
+        self._sent: dict[str, _Sent] = {}
+        self._fetched_to: dict[tuple[str, str], str] = {}
+
+    async def send(
+        self, connection: AdapterConnection, request: OrderRequest, admit: Callable[[], None]
+    ) -> OrderData:
+        """Send an intent; return its order, which may be UNKNOWN and then settles by itself.
+
+        Raises:
+            FoxtrotError: The order is certainly not at the venue; `outcome` says if it was sent.
+        """
+        order = request.create_order_data(request.reference, connection.name)
+        if not self._oms.begin(order):
+            raise OrderRejectionError(
+                order.orderid,
+                "this client order id was used before; one id is one intent, for life",
+                outcome=Outcome.NOT_SENT,
+                clock=self._clock,
+                context={"adapter": connection.name},
+            )
+        self._publish(order)
+        await self._submit(connection, request, order, admit)
+        return self._known(order)
+
+    async def cancel(self, connection: AdapterConnection, request: CancelRequest) -> OrderData:
+        """Cancel an order; return it as the venue has it, which may be filled.
+
+        Raises:
+            FoxtrotError: The order may still be active.
+        """
+        adapter = connection.adapter
+        try:
+            order = await connection.guard.call(
+                Lane.CANCELS,
+                "order.cancel",
+                lambda: adapter.cancel_order(request),
+                kind=OperationKind.IDEMPOTENT,
+            )
+        except FoxtrotError as error:
+            if error.category is not ErrorCategory.ORDER_EXECUTION:
+                raise
+            # "Unknown order" mostly means that it was filled: the venue knows, so it is asked.
+            found = await self.look_up(connection, request)
+            if found is None or found.is_active():
+                raise
+            order = found
+        self.apply_order(connection, order)
+        return self._known(order)
+
+    async def look_up(
+        self, connection: AdapterConnection, request: CancelRequest
+    ) -> OrderData | None:
+        """Ask the venue for an order and apply the answer. None: the venue knows no such order."""
+        found = await connection.guard.call(
+            Lane.QUERIES,
+            "order.query",
+            lambda: connection.adapter.query_order(request),
+            kind=OperationKind.READ,
+        )
+        if found is not None:
+            self.apply_order(connection, found)
+        return found
+
+    async def reconcile(self, connection: AdapterConnection) -> None:
+        """Bring orders and fills in line with the venue; returns when they are.
+
+        Raises:
+            FoxtrotError: The venue could not be asked. Nothing was changed by what did not come.
+        """
+        probe, adapter = connection.guard.probe, connection.adapter
+        listed = await probe("orders.open", adapter.query_open_orders)
+        for order in listed:
+            self.apply_order(connection, order)
+        open_ids = {order.vt_orderid for order in listed}
+        for order in self._oms.unsettled(connection.name):
+            if order.vt_orderid not in open_ids and order.vt_orderid not in self._sending:
+                await self._ask_after(connection, order)
+        for symbol in self._symbols(connection.name):
+            await self._fetch_trades(connection, symbol)
+
+    def apply_order(self, connection: AdapterConnection, order: OrderData) -> None:
+        """Take evidence about an order, from wherever it came."""
+        changed = self._oms.apply_order(order)
+        if changed is not None:
+            self._changed(changed)
+        known = self._known(order)
+        if self._oms.lacks_fills(known):
+            self._backfill_later(connection, known.symbol)
+
+    def apply_trade(self, trade: TradeData) -> None:
+        """Take a fill; one that was applied before changes nothing and is not published."""
+        if self._oms.apply_trade(trade):
+            self._publish(trade)
+
+    def needs_reconcile(self, adapter_name: str) -> bool:
+        """Whether an order lacks fills, or hangs unknown with nobody looking for it."""
+        return any(
+            self._oms.lacks_fills(order)
+            or (order.status is Status.UNKNOWN and order.vt_orderid not in self._resolving)
+            for order in self._oms.unsettled(adapter_name)
+        )
+
+    async def _submit(
+        self,
+        connection: AdapterConnection,
+        request: OrderRequest,
+        order: OrderData,
+        admit: Callable[[], None],
+    ) -> None:
+        async def attempt() -> OrderData:
+            known = self._known(order)
+            if known.venue_orderid:
+                return known  # a late acknowledgement came while this attempt was waiting
+            self._note_sent(order, request)
+            return await connection.adapter.send_order(request)
+
+        self._sending[order.vt_orderid] = None
+        try:
+            ack = await connection.guard.call(
+                Lane.ORDERS,
+                "order.place",
+                attempt,
+                kind=OperationKind.NOT_IDEMPOTENT,
+                admit=admit,
+            )
+        except FoxtrotError as error:
+            self._send_failed(connection, order, error)
+        except asyncio.CancelledError:
+            if order.vt_orderid in self._sent:
+                self._settle(order, Status.UNKNOWN)
+            raise
+        else:
+            self.apply_order(connection, ack)
+        finally:
+            del self._sending[order.vt_orderid]
+
+    def _send_failed(
+        self, connection: AdapterConnection, order: OrderData, error: FoxtrotError
+    ) -> None:
+        known = self._known(order)
+        if known.venue_orderid:
+            return  # the stream has shown the order meanwhile: it is there, whatever the reply
+        if error.outcome is Outcome.UNKNOWN or known.status is Status.UNKNOWN:
+            # The second case is a resend that was refused: perhaps as a duplicate of the first
+            # request, which would then be alive. Only a look-up can tell.
+            self._settle(order, Status.UNKNOWN)
+            self.resolve_later(connection, order)
+            return
+        self._settle(order, Status.REJECTED)
+        self._sent.pop(order.vt_orderid, None)
+        raise error
+
+    def resolve_later(self, connection: AdapterConnection, order: OrderData) -> None:
+        """Start looking an unknown order up, unless that is under way or switched off."""
+        if self._policy.unknown_deadline is None or order.vt_orderid in self._resolving:
+            return
+        self._resolving[order.vt_orderid] = None
+        self._spawn(f"resolve {order.vt_orderid}", self._resolve(connection, order))
+
+    async def _resolve(self, connection: AdapterConnection, order: OrderData) -> None:
+        try:
+            settled = await self._look_repeatedly(connection, order)
+        finally:
+            del self._resolving[order.vt_orderid]
+        if not settled:
+            self._escalate(
+                UnknownOrderError(
+                    order.orderid,
+                    "the venue could not be made to say what became of it",
+                    clock=self._clock,
+                    context={
+                        "adapter": connection.name,
+                        "operation": "order.query",
+                        "vt_symbol": order.vt_symbol,
+                    },
+                )
+            )
+
+    async def _look_repeatedly(self, connection: AdapterConnection, order: OrderData) -> bool:
+        misses = 0
+        for wait in self._lookup_waits():
+            await self._clock.sleep(wait)
+            if self._known(order).status is not Status.UNKNOWN:
+                return True
+            if not connection.ready:
+                continue
+            try:
+                found = await self.look_up(connection, _by_id(order))
+                missing = found is None and not await self._was_traded(connection, order)
+            except FoxtrotError:
+                continue  # a question that failed is no evidence of anything
+            if not missing:
+                return True
+            misses += 1
+            if misses >= self._policy.unknown_misses and self._has_expired(connection, order):
+                await self._never_arrived(connection, order)
+                misses = 0
+        return self._known(order).status is not Status.UNKNOWN
+
+    def _lookup_waits(self) -> Iterator[float]:
+        waits = self._policy.unknown_lookups
+        ends_at = self._clock.now() + (self._policy.unknown_deadline or 0.0)
+        for wait in chain(waits, repeat(waits[-1])):
+            if self._clock.now() + wait > ends_at:
+                return
+            yield wait
+
+    async def _was_traded(self, connection: AdapterConnection, order: OrderData) -> bool:
+        await self._fetch_trades(connection, order.symbol, lane=Lane.QUERIES)
+        return self._oms.filled(order.vt_orderid) > 0
+
+    def _has_expired(self, connection: AdapterConnection, order: OrderData) -> bool:
+        """Whether the request can no longer execute, wherever it is. False when unbounded."""
+        lifetime = connection.adapter.request_lifetime
+        sent = self._sent.get(order.vt_orderid)
+        if lifetime is None or sent is None:
+            return False
+        return self._clock.now() > sent.last_at + lifetime + _LIFETIME_MARGIN
+
+    async def _never_arrived(self, connection: AdapterConnection, order: OrderData) -> None:
+        """Send again under the same id if still wanted, else report what is now certain."""
+        sent = self._sent[order.vt_orderid]
+        if self._clock.now() - sent.first_at > self._policy.resend_within:
+            self._settle(order, Status.REJECTED)
+        else:
+            await self._submit(connection, sent.request, order, connection.require_ready)
+
+    def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
+        now = self._clock.now()
+        before = self._sent.get(order.vt_orderid)
+        self._sent[order.vt_orderid] = _Sent(request, before.first_at if before else now, now)
+
+    async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
+        query = _by_id(order)
+        found = await connection.guard.probe(
+            "order.query", lambda: connection.adapter.query_order(query)
+        )
+        if found is not None:
+            self.apply_order(connection, found)
+        elif not order.status.is_final:
+            self._settle(order, Status.UNKNOWN)
+            self.resolve_later(connection, order)
+
+    async def _fetch_trades(
+        self, connection: AdapterConnection, symbol: str, *, lane: Lane | None = None
+    ) -> None:
+        # From the last fill that a *query* showed, not the last that came: the stream may have
+        # skipped one and gone on.
+        key = (connection.name, symbol)
+        after = self._fetched_to.get(key, "")
+
+        async def ask() -> list[TradeData]:
+            return await connection.adapter.query_trades(symbol, after=after)
+
+        if lane is None:
+            trades = await connection.guard.probe("trades", ask)
+        else:
+            trades = await connection.guard.call(lane, "trades", ask, kind=OperationKind.READ)
+        for trade in trades:
+            self.apply_trade(trade)
+            self._fetched_to[key] = trade.tradeid
+
+    def _backfill_later(self, connection: AdapterConnection, symbol: str) -> None:
+        key = (connection.name, symbol)
+        if key not in self._backfilling and self._policy.recovery:
+            self._backfilling[key] = None
+            self._spawn(f"backfill {key}", self._backfill(connection, symbol))
+
+    async def _backfill(self, connection: AdapterConnection, symbol: str) -> None:
+        try:
+            await self._clock.sleep(_FILL_PATIENCE)
+            short = [
+                order
+                for order in self._oms.unsettled(connection.name)
+                if order.symbol == symbol and self._oms.lacks_fills(order)
+            ]
+            if short and connection.ready:
+                await self._fetch_trades(connection, symbol, lane=Lane.QUERIES)
+        except FoxtrotError:
+            pass  # `needs_reconcile` stays true, and the next heartbeat asks again
+        finally:
+            del self._backfilling[connection.name, symbol]
+
+    def _settle(self, order: OrderData, status: Status) -> None:
+        changed = self._oms.settle(order.vt_orderid, status)
+        if changed is not None:
+            self._changed(changed)
+
+    def _changed(self, order: OrderData) -> None:
+        if order.venue_orderid or order.status.is_final:
+            self._sent.pop(order.vt_orderid, None)
+        self._publish(order)
+
+    def _known(self, order: OrderData) -> OrderData:
+        return self._oms.order(order.vt_orderid) or order
+
+    def _symbols(self, adapter_name: str) -> tuple[str, ...]:
+        mine = (o.symbol for o in self._oms.orders() if o.adapter_name == adapter_name)
+        return tuple(dict.fromkeys(mine))
+
+
+def _by_id(order: OrderData) -> CancelRequest:
+    return CancelRequest(symbol=order.symbol, exchange=order.exchange, orderid=order.orderid)
+
+
+def named(request: OrderRequest, reference: str) -> OrderRequest:
+    """`request` under a client order id."""
+    return request if request.reference else replace(request, reference=reference)

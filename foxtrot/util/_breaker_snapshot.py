@@ -1,0 +1,80 @@
+"""What of a breaker survives a restart: its state, and its deadlines as wall time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from foxtrot.util._breaker_core import BreakerCore
+from foxtrot.util._breaker_records import BreakerMode, CircuitState
+
+__all__ = ["restore", "snapshot"]
+
+_VERSION = 1
+
+
+def snapshot(core: BreakerCore, now: float, wall: float) -> dict[str, Any]:
+    """Describe the breaker as values that `json.dumps` takes.
+
+    A deadline is kept twice: as wall time in epoch seconds, since monotonic time means nothing to
+    another process, and as what remained, which bounds what a wall clock set back could make of it.
+    Counts of the window, probes in flight and metrics are not kept.
+    """
+    return {
+        "version": _VERSION,
+        "name": core.name,
+        "mode": core.mode.value,
+        "state": core.effective_state(now).value,
+        "failure_count": core.failure_count,
+        "open_time": core.open_time,
+        "open": _deadline(core.open_until, now, wall),
+        "hold": _deadline(core.held_until, now, wall),
+    }
+
+
+def restore(core: BreakerCore, data: Mapping[str, Any], now: float, wall: float) -> None:
+    """Bring `core` to what `snapshot` described, by the time that has passed since.
+
+    Raises:
+        ValueError: the snapshot is of another breaker or version, or no snapshot at all.
+    """
+    if (data.get("version"), data.get("name")) != (_VERSION, core.name):
+        raise ValueError(
+            f"expected a snapshot of breaker {core.name!r}, version {_VERSION}, "
+            f"got name={data.get('name')!r}, version={data.get('version')!r}"
+        )
+    try:
+        core.resume(**_resumed(core, data, now, wall), now=now)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError(
+            f"expected a snapshot as CircuitBreaker.snapshot() makes it, got {dict(data)!r}"
+        ) from exc
+
+
+def _resumed(core: BreakerCore, data: Mapping[str, Any], now: float, wall: float) -> dict[str, Any]:
+    mode = BreakerMode(data["mode"])
+    state = CircuitState(data["state"])
+    is_forced = mode is BreakerMode.FORCED_OPEN
+    # Probes in flight died with the process: a half-open breaker comes back as an open one whose
+    # time is over, and so with all its permits.
+    return {
+        "mode": mode,
+        "state": CircuitState.OPEN if state is CircuitState.HALF_OPEN else state,
+        "failure_count": int(data["failure_count"]),
+        "open_time": min(core.rules.max_timeout, float(data["open_time"])),
+        "open_until": math.inf if is_forced else _monotonic(data["open"], now, wall),
+        "held_until": _monotonic(data["hold"], now, wall),
+    }
+
+
+def _deadline(until: float, now: float, wall: float) -> dict[str, float] | None:
+    if not math.isfinite(until) or until <= now:
+        return None
+    return {"until": wall + (until - now), "remaining": until - now}
+
+
+def _monotonic(deadline: Mapping[str, float] | None, now: float, wall: float) -> float:
+    if deadline is None:
+        return -math.inf
+    return now + min(float(deadline["remaining"]), deadline["until"] - wall)

@@ -1,0 +1,208 @@
+"""What can be read off a foreign exception or reply: codes, statuses, headers, causes, times.
+
+Reading never raises, whatever a foreign object does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import errno
+import inspect
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = [
+    "causes",
+    "close_code",
+    "errno_of",
+    "headers_of",
+    "http_status",
+    "qualified_names",
+    "text_of",
+    "venue_code",
+    "venue_text",
+    "wait_named",
+]
+
+_LONGEST_TEXT = 500
+_VENUE_CODE = re.compile(r"""\\?["']code\\?["']\s*:\s*["']?(-\d{4,5})\b""")
+_VENUE_TEXT = re.compile(r"""\\?["']msg\\?["']\s*:\s*\\?["']((?:[^"'\\]|\\.|'(?=\w))*)""")
+# ccxt writes the status into its message: `binance 418 I'm a teapot {...}` and
+# `binance GET https://... 403 Forbidden ...`.
+_CCXT_STATUS = re.compile(r"^\w+ (?:[A-Z]+ \S+ )?([1-5]\d\d) ")
+_CCXT_VENUE = re.compile(r"^(\w+)\s")
+_BAN = re.compile(r"\bban(?:ned)?\b\D{0,20}\buntil\b\D{0,5}(\d{10}(?:\d{3})?)\b", re.IGNORECASE)
+_WAIT_TEXT = re.compile(
+    r"(?:retry|try again)[\s_-]*(?:after|in)\"?[:=]?\s*(\d{1,6}(?:\.\d+)?)(?![\d.])\s*(ms|milli)?",
+    re.IGNORECASE,
+)
+_IB_PACKAGES = frozenset({"ib_async", "ib_insync", "ibapi"})
+
+
+def text_of(exc: BaseException) -> str:
+    """The message of `exc`, cut to a length that a log can bear."""
+    try:
+        return str(exc)[:_LONGEST_TEXT]
+    except Exception as broken:  # a broken __str__ must not hide the error that it describes
+        return f"<message lost: __str__ raised {type(broken).__name__}>"
+
+
+def qualified_names(exc: BaseException) -> Iterator[str]:
+    """The names of the types of `exc`, most specific first, in full and as `package.Class`.
+
+    The short form survives a library that moves a class between its modules.
+    """
+    for cls in type(exc).__mro__:
+        yield f"{cls.__module__}.{cls.__qualname__}"
+        yield f"{cls.__module__.partition('.')[0].lstrip('_')}.{cls.__qualname__}"
+
+
+def causes(exc: BaseException) -> Iterator[BaseException]:
+    """What led to `exc`, nearest first: causes, wrapped exceptions, contexts. Cycles end it."""
+    seen = {id(exc)}
+    queue = list(_linked(exc))
+    while queue:
+        cause = queue.pop(0)
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            queue.extend(_linked(cause))
+
+
+def _linked(exc: BaseException) -> Iterator[BaseException]:
+    # requests and urllib3 hand the cause over as an argument, aiohttp as `os_error`.
+    candidates = [exc.__cause__, *exc.args, _get(exc, "reason"), _get(exc, "os_error")]
+    if not exc.__suppress_context__:
+        candidates.append(exc.__context__)
+    yield from (link for link in candidates if isinstance(link, Exception))
+
+
+def venue_code(exc: BaseException, text: str) -> tuple[str, int] | None:
+    """The source and code of a venue's error: Binance's, or Interactive Brokers'."""
+    package = _package(exc)
+    for name in ("error_code", "code"):
+        code = _integer(_get(exc, name))
+        if code is not None and package in _IB_PACKAGES:
+            return "ib", code
+        if code is not None and code <= -1000:
+            return "binance", code
+    if package == "ccxt" and not _is_binance(text):
+        return None
+    found = _VENUE_CODE.search(text)
+    return None if found is None else ("binance", int(found[1]))
+
+
+def venue_text(text: str) -> str:
+    """The `msg` inside a JSON error, else all of `text`."""
+    found = _VENUE_TEXT.search(text)
+    return text if found is None else found[1]
+
+
+def http_status(exc: BaseException, text: str) -> int | None:
+    """The HTTP status of an error reply (300 and above)."""
+    response = _get(exc, "response")
+    for owner in (exc, response):
+        for name in ("status", "status_code", "code"):
+            status = _integer(_get(owner, name))
+            if status is not None and 300 <= status < 600:
+                return status
+    found = _CCXT_STATUS.match(text) if _package(exc) == "ccxt" else None
+    return None if found is None else int(found[1])
+
+
+def close_code(exc: BaseException) -> int | None:
+    """The WebSocket close code: what was received, or 1006 when a stream ended without one."""
+    if hasattr(exc, "rcvd"):
+        return _integer(_get(_get(exc, "rcvd"), "code")) or 1006
+    code = _integer(_get(exc, "code"))
+    return code if code is not None and 1000 <= code < 5000 else None
+
+
+def errno_of(exc: BaseException) -> int | None:
+    """The errno of an OSError; a resolver's numbers are not among them."""
+    number = exc.errno if isinstance(exc, OSError) else None
+    return number if number in errno.errorcode else None
+
+
+def headers_of(exc: BaseException) -> Mapping[str, Any] | None:
+    """The headers of the reply that `exc` tells of."""
+    for owner in (exc, _get(exc, "response")):
+        for name in ("headers", "header"):
+            headers = _get(owner, name)
+            if headers is not None and hasattr(headers, "items"):
+                return headers  # type: ignore[no-any-return] # a mapping of a foreign library
+    return None
+
+
+def wait_named(headers: Mapping[str, Any] | None, text: str, now: dt.datetime) -> float | None:
+    """Seconds that the venue asked to wait: the latest of header and text, never below zero."""
+    named = [_header_wait(headers, now), _ban_wait(text, now), _text_wait(text)]
+    return max((seconds for seconds in named if seconds is not None), default=None)
+
+
+def _header_wait(headers: Mapping[str, Any] | None, now: dt.datetime) -> float | None:
+    values = [v for k, v in (headers or {}).items() if _lower(k) == "retry-after"]
+    if not values:
+        return None
+    value = values[0].decode("latin-1") if isinstance(values[0], bytes) else str(values[0])
+    return _as_seconds(value.strip()) if _is_number(value) else _until_date(value, now)
+
+
+def _until_date(value: str, now: dt.datetime) -> float | None:
+    try:
+        until = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError, IndexError):
+        return None
+    until = until if until.tzinfo is not None else until.replace(tzinfo=dt.UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _ban_wait(text: str, now: dt.datetime) -> float | None:
+    found = _BAN.search(text)
+    if found is None:
+        return None
+    until = int(found[1]) / (1000 if len(found[1]) == 13 else 1)
+    return max(0.0, until - now.timestamp())
+
+
+def _text_wait(text: str) -> float | None:
+    found = _WAIT_TEXT.search(text)
+    return None if found is None else float(found[1]) / (1000 if found[2] else 1)
+
+
+def _is_number(value: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", value) is not None
+
+
+def _as_seconds(value: str) -> float | None:
+    seconds = float(value)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _package(exc: BaseException) -> str:
+    return type(exc).__module__.partition(".")[0]
+
+
+def _is_binance(text: str) -> bool:
+    found = _CCXT_VENUE.match(text)
+    return found is None or found[1].startswith("binance")
+
+
+def _lower(key: object) -> str:
+    return key.decode("latin-1").lower() if isinstance(key, bytes) else str(key).lower()
+
+
+def _integer(value: object) -> int | None:
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _get(owner: object, name: str) -> Any:  # Any: foreign attributes are of any type
+    try:
+        if name == "code" and isinstance(inspect.getattr_static(owner, name, None), property):
+            return None  # aiohttp and websockets keep it only to warn; they say it elsewhere
+        return getattr(owner, name, None)
+    except Exception:  # a property that fails has nothing to tell
+        return None

@@ -1,0 +1,170 @@
+"""What the strategy asked of the engine, which attempts that caused, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.facts.judgement import Judgement, at
+from harness.facts.ledger import Ledger
+from harness.facts.links import PLACE, Links, Request
+from harness.history import Event
+
+__all__ = ["Call", "Calls", "Retried"]
+
+#: Statuses after which the same request may succeed a moment later. A ban is none of them.
+RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(slots=True)
+class Call:
+    """One operation that the strategy asked for, until it returned."""
+
+    id: str
+    adapter: str
+    operation: str
+    lane: str
+    client_id: str
+    invoked: Event
+    canary: bool
+    attempts: list[Request] = field(default_factory=list)
+    new_orders_fail: bool = False
+
+    @property
+    def failed_retryably_at_first(self) -> bool:
+        """Whether its first attempt failed in a way that a later one may not."""
+        if not self.attempts or self.attempts[0].outcome == "ok":
+            return False
+        first = self.attempts[0]
+        return first.outcome != "error" or first.status in RETRYABLE
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the venue answered it as a matter of business: yes, or no to this request."""
+        if not self.attempts:
+            return False
+        last = self.attempts[-1]
+        return last.outcome == "ok" or (
+            last.outcome == "error" and last.status < 500 and last.status not in {418, 429}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """An operation whose first attempt failed retryably. Judged when the ledger is complete."""
+
+    operation: str
+    client_id: str
+    returned: str
+    attempts: int
+    why: str
+
+
+class Calls:
+    """All operations of a run."""
+
+    def __init__(self, links: Links, ledger: Ledger) -> None:
+        self._links = links
+        self._ledger = ledger
+        self.operations: set[str] = set()
+        self.retried: list[Retried] = []
+        self.attempted = 0
+        self.attempts = 0
+        self.unsent = Judgement()
+        self.denied = Judgement()
+        self.known_ids: set[str] = set()
+        self._open: dict[str, Call] = {}
+
+    def invoked(self, event: Event) -> Call:
+        """Take client.invoke."""
+        details = event.details
+        call = Call(
+            id=event.id,
+            adapter=str(details["adapter"]),
+            operation=str(details["operation"]),
+            lane=str(details.get("lane") or "queries"),
+            client_id=str(details.get("client_id") or ""),
+            invoked=event,
+            canary=bool(details.get("canary")),
+        )
+        self._open[event.id] = call
+        self._links.adapters.add(call.adapter)
+        if call.operation == PLACE and call.client_id:
+            self._ledger.asked(event, call.client_id)
+        return call
+
+    def sent(self, event: Event) -> Call | None:
+        """Take link.sent: the open call it belongs to, the oldest that fits, if any."""
+        request = self._links.requests[event.id]
+        for call in self._open.values():
+            if (
+                call.adapter == request.adapter
+                and call.operation == request.operation
+                and call.client_id in {"", request.client_id}
+            ):
+                call.attempts.append(request)
+                return call
+        return None
+
+    def find(self, call_id: str) -> Call | None:
+        """The open call of that id."""
+        return self._open.get(call_id)
+
+    def returned(self, event: Event) -> Call | None:
+        """Take client.return."""
+        call = self._open.pop(event.id, None)
+        if call is None:
+            return None
+        self._remember(call)
+        if call.operation == PLACE:
+            self._order_returned(event, call)
+        if event.outcome == "blocked":
+            self._judge_blocked(event, call)
+        if call.attempts and not call.canary:
+            self.attempted += 1
+            self.attempts += len(call.attempts)
+            self._count_retry(event, call)
+        return call
+
+    def _remember(self, call: Call) -> None:
+        # Only a call that no request answers for can be what an error refers to by its own id.
+        if not call.attempts:
+            self.known_ids.add(call.id)
+
+    def _order_returned(self, event: Event, call: Call) -> None:
+        client_id = str(event.details.get("client_id") or call.client_id)
+        if not client_id:
+            return
+        if not call.client_id:
+            self._ledger.asked(call.invoked, client_id)
+        self._ledger.intent(client_id).returned = event.outcome
+
+    def _judge_blocked(self, event: Event, call: Call) -> None:
+        self.unsent.judged += 1
+        if call.attempts:
+            self.unsent.breach(
+                f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was returned as "
+                f"blocked, but {len(call.attempts)} requests had left {call.adapter}"
+            )
+
+    def _count_retry(self, event: Event, call: Call) -> None:
+        if not call.failed_retryably_at_first:
+            return
+        client_id = str(event.details.get("client_id") or call.client_id)
+        first = call.attempts[0]
+        why = first.outcome if first.outcome != "error" else str(first.status)
+        self.retried.append(
+            Retried(call.operation, client_id, event.outcome, len(call.attempts), why or "silent")
+        )
+
+    def judge_cancel(self, event: Event, call: Call, *, is_excused: bool) -> None:
+        """Judge a returned cancel, asked for while new orders failed."""
+        intent = self._ledger.intents.get(call.client_id)
+        if is_excused or intent is None or not intent.is_open_at_venue:
+            return
+        self.denied.judged += 1
+        if event.outcome == "ok" or call.attempts:
+            return
+        self.denied.breach(
+            f"{at(event)}: cancel of {call.client_id} came back {event.outcome} and nothing was "
+            f"sent, while only new orders had reason to fail on {call.adapter}"
+        )

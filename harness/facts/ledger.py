@@ -1,0 +1,232 @@
+"""Orders and fills: what the venue has, what subscribers were told, and where the two part.
+
+One small record per intent and one key per fill stay in memory, whatever the run's length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.facts.judgement import Judgement, at
+from harness.facts.links import PLACE, Links
+from harness.history import Event
+
+__all__ = ["AGREEING", "FINAL", "Intent", "Ledger", "VenueOrder", "side_of"]
+
+TOLERANCE = 1e-9
+#: Which of the venue's states each state of ours may stand for at the end. "" : no such order.
+AGREEING = {
+    "NOTTRADED": frozenset({"NEW"}),
+    "PARTTRADED": frozenset({"PARTIALLY_FILLED"}),
+    "ALLTRADED": frozenset({"FILLED"}),
+    "CANCELLED": frozenset({"CANCELED", "EXPIRED"}),
+    "REJECTED": frozenset({"", "REJECTED", "EXPIRED"}),
+}
+FINAL = frozenset({"ALLTRADED", "CANCELLED", "REJECTED"})
+_LIVE_AT_VENUE = frozenset({"NEW", "PARTIALLY_FILLED"})
+_LOOKUPS = frozenset({"order.query", "orders.open", "trades"})
+
+
+def side_of(text: object) -> int:
+    """+1 for a buy, -1 for a sell, in the venue's words or ours."""
+    return 1 if str(text).upper() in {"BUY", "LONG"} else -1
+
+
+@dataclass(slots=True)
+class VenueOrder:
+    """One order as the venue has it."""
+
+    status: str
+    executed: float
+    seq: int
+
+
+@dataclass(slots=True)
+class Intent:
+    """One order that was asked for, under its client order id."""
+
+    client_id: str
+    adapter: str = ""
+    symbol: str = ""
+    quantity: float | None = None
+    asked: int | None = None  # seq of the client.invoke, None: nobody asked
+    sends: int = 0
+    returned: str = ""
+    at_venue: dict[tuple[str, str], VenueOrder] = field(default_factory=dict)
+    status: str = ""
+    evidence: bool = False
+    final: tuple[str, float] | None = None
+    final_at_venue: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def executed(self) -> float:
+        """Quantity that the venue has executed for it, over all its orders."""
+        return sum(order.executed for order in self.at_venue.values())
+
+    @property
+    def accepted_once(self) -> bool:
+        """Whether the venue has exactly one order for it, executed no further than asked."""
+        return len(self.at_venue) == 1 and not self.is_overdone
+
+    @property
+    def is_open_at_venue(self) -> bool:
+        """Whether the venue may still execute it."""
+        return any(order.status in _LIVE_AT_VENUE for order in self.at_venue.values())
+
+    @property
+    def is_overdone(self) -> bool:
+        """Whether more was executed than asked for."""
+        return self.quantity is not None and self.executed > self.quantity + TOLERANCE
+
+
+class Ledger:
+    """All intents and fills of a run."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self.intents: dict[str, Intent] = {}
+        self.unfilled: dict[tuple[str, str, str], tuple[int, float, str]] = {}
+        self.fills = Judgement()
+        self.settled = Judgement()
+        self.invented = Judgement()
+        self.client_positions: dict[tuple[str, str], float] = {}
+        self.venue_positions: dict[tuple[str, str], float] = {}
+        self.final_read = False
+        self._applied: set[tuple[str, str, str]] = set()
+        self._unsettled: dict[str, set[str]] = {}
+
+    def intent(self, client_id: str) -> Intent:
+        """The intent of that id, a new one if it was never heard of."""
+        found = self.intents.get(client_id)
+        if found is None:
+            found = self.intents[client_id] = Intent(client_id)
+        return found
+
+    def asked(self, event: Event, client_id: str) -> None:
+        """Take client.invoke of a new order, once its id is known."""
+        intent = self.intent(client_id)
+        details = event.details
+        intent.adapter = str(details.get("adapter") or intent.adapter)
+        intent.symbol = str(details.get("symbol") or intent.symbol)
+        if details.get("quantity") is not None:
+            intent.quantity = float(details["quantity"])
+        intent.asked = event.seq if intent.asked is None else intent.asked
+
+    def sent(self, event: Event) -> None:
+        """Take link.sent."""
+        if event.details["operation"] == PLACE and event.details.get("client_id"):
+            self.intent(str(event.details["client_id"])).sends += 1
+
+    def done(self, event: Event) -> None:
+        """Take link.done: replies are evidence, failed look-ups are none."""
+        request = self._links.requests.get(event.id)
+        if request is None:
+            return
+        answered = event.outcome in {"ok", "error"} and event.details.get("delivered", True)
+        if request.operation in _LOOKUPS and event.outcome != "ok":
+            self.invented.judged += 1
+        if not answered or request.status >= 500:
+            return
+        if request.client_id in self.intents:
+            self.intents[request.client_id].evidence = True
+        elif event.outcome == "ok" and request.operation in _LOOKUPS:
+            for client_id in self._unsettled.get(request.adapter, ()):
+                self.intents[client_id].evidence = True
+
+    def venue_order(self, event: Event) -> None:
+        """Take venue.order."""
+        details = event.details
+        client_id = str(details.get("client_id") or "")
+        key = (str(details.get("venue") or ""), event.id)
+        intent = self.intent(client_id)
+        intent.at_venue[key] = VenueOrder(
+            event.outcome, float(details.get("executed") or 0.0), event.seq
+        )
+        intent.symbol = intent.symbol or str(details.get("symbol") or "")
+        intent.evidence = True
+
+    def venue_trade(self, event: Event) -> None:
+        """Take venue.trade."""
+        details = event.details
+        key = (str(details.get("venue") or ""), str(details["symbol"]), event.id)
+        about = f"{event.id} of {details.get('client_id')} ({at(event)})"
+        self.unfilled[key] = (side_of(details["side"]), float(details["quantity"]), about)
+        self.fills.judged += 1
+
+    def client_trade(self, event: Event) -> None:
+        """Take client.trade: each fill of the venue's once, as it was."""
+        details = event.details
+        adapter = str(details["adapter"])
+        trade_id = event.id.removeprefix(f"{adapter}.")
+        key = (self._links.venue_of(adapter), str(details["symbol"]), trade_id)
+        told = (side_of(details["side"]), float(details["quantity"]))
+        if key in self._applied:
+            self.fills.breach(f"{at(event)}: fill {event.id} reached subscribers a second time")
+        elif key not in self.unfilled:
+            self.fills.breach(f"{at(event)}: fill {event.id} was never made by the venue")
+        else:
+            side, quantity, about = self.unfilled.pop(key)
+            self._applied.add(key)
+            if side != told[0] or abs(quantity - told[1]) > TOLERANCE:
+                self.fills.breach(
+                    f"{at(event)}: fill {event.id} reached subscribers as {told[0] * told[1]:g}, "
+                    f"the venue made {side * quantity:g} in {about}"
+                )
+
+    def client_order(self, event: Event) -> None:
+        """Take client.order: an order's state as a subscriber saw it."""
+        intent = self.intent(event.id)
+        intent.adapter = intent.adapter or str(event.details.get("adapter") or "")
+        if event.outcome == "UNKNOWN" and intent.status != "UNKNOWN":
+            self._became_unknown(intent)
+        elif intent.status == "UNKNOWN" and event.outcome != "UNKNOWN":
+            self._became_known(event, intent)
+        if event.outcome in FINAL:
+            self._judge_final(event, intent)
+        intent.status = event.outcome
+
+    def _became_unknown(self, intent: Intent) -> None:
+        # What the venue has done before is evidence still: its frame may be on the way.
+        intent.evidence = bool(intent.at_venue)
+        self._unsettled.setdefault(intent.adapter, set()).add(intent.client_id)
+
+    def _became_known(self, event: Event, intent: Intent) -> None:
+        self._unsettled[intent.adapter].discard(intent.client_id)
+        if event.outcome not in FINAL:
+            return
+        self.settled.judged += 1
+        if not intent.evidence:
+            self.settled.breach(
+                f"{at(event)}: order {intent.client_id} went from UNKNOWN to {event.outcome} with "
+                "no reply and no event of the venue's in between"
+            )
+
+    def _judge_final(self, event: Event, intent: Intent) -> None:
+        """A state final here and open at the venue was made up: the venue is always first."""
+        live = [
+            f"{order.status} since seq {order.seq}"
+            for order in intent.at_venue.values()
+            if order.status in _LIVE_AT_VENUE
+        ]
+        if live:
+            self.invented.breach(
+                f"{at(event)}: order {intent.client_id} was called {event.outcome} while the "
+                f"venue had it {', '.join(live)}"
+            )
+
+    def final_order(self, event: Event, *, at_venue: bool) -> None:
+        """Take venue.final_order or client.final_order."""
+        self.final_read = True
+        intent = self.intent(event.id)
+        if at_venue:
+            executed = float(event.details.get("executed") or 0.0)
+            intent.final_at_venue.append((event.outcome, executed))
+        else:
+            intent.final = (event.outcome, float(event.details.get("traded") or 0.0))
+
+    def final_position(self, event: Event, *, at_venue: bool) -> None:
+        """Take venue.final_position or client.final_position."""
+        adapter = str(event.details["adapter"])
+        key = (self._links.venue_of(adapter), event.id)
+        positions = self.venue_positions if at_venue else self.client_positions
+        positions[key] = positions.get(key, 0.0) + float(event.details.get("volume") or 0.0)

@@ -1,0 +1,202 @@
+"""What left the adapters and what came back, by the link's own record.
+
+Kept are the requests on the wire, those that failed, and the last few thousand that did not: an
+error can name any of these. Nothing else of a request outlives its reply.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from harness.facts.judgement import Judgement, at
+from harness.history import Event
+
+__all__ = ["Hold", "Links", "Request"]
+
+RECENT = 4096
+#: Connection attempts that an adapter may make in any window of `ATTEMPT_WINDOW` seconds. Binance
+#: allows 300 in 5 minutes to everybody behind one address; one adapter needs far fewer.
+ATTEMPT_LIMIT = 30
+ATTEMPT_WINDOW = 60.0
+RATE_LIMITED = 429
+BANNED = 418
+#: Binance's "too many new orders": of all requests, only new orders have to wait for it.
+ORDER_RATE_CODE = -1015
+CANCEL = "order.cancel"
+PLACE = "order.place"
+
+
+@dataclass(slots=True)
+class Request:
+    """One attempt of an adapter to ask its venue one thing."""
+
+    adapter: str
+    operation: str
+    client_id: str
+    sent: float
+    outcome: str = ""
+    status: int = 0
+    code: int | None = None
+    retry_after: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The venue said: nothing before `until`. `orders_only`: but cancels and queries may go."""
+
+    status: int
+    until: float
+    request_id: str
+    told: str
+    orders_only: bool
+
+    def covers(self, operation: str, t: float) -> bool:
+        """Whether sending `operation` at `t` breaks it. A rounding error does not."""
+        return t < self.until - 1e-6 and (not self.orders_only or operation == PLACE)
+
+
+class Links:
+    """The record of all links of a run, folded."""
+
+    def __init__(self) -> None:
+        self.adapters: set[str] = set()
+        self.requests: dict[str, Request] = {}
+        self.connections: set[str] = set()
+        self.retry_after = Judgement()
+        self.banned = Judgement()
+        self.reconnects = Judgement()
+        self.shutdown = Judgement()
+        self._venues: dict[str, str] = {}
+        self._recent: deque[str] = deque()
+        self._holds: dict[str, list[Hold]] = {}
+        self._open: dict[str, str] = {}
+        self._attempts: dict[str, deque[float]] = {}
+        self._down_since: float | None = None
+
+    def venue_of(self, adapter: str) -> str:
+        """The venue that `adapter` talks to; its own name until a request has shown it."""
+        return self._venues.get(adapter, adapter)
+
+    def is_held(self, adapter: str, operation: str, t: float) -> bool:
+        """Whether the venue has told `adapter` not to send `operation` at `t`."""
+        return any(hold.covers(operation, t) for hold in self._holds.get(adapter, ()))
+
+    def sent(self, event: Event) -> None:
+        """Take link.sent."""
+        details = event.details
+        adapter, operation = str(details["adapter"]), str(details["operation"])
+        self.adapters.add(adapter)
+        if details.get("venue"):
+            self._venues[adapter] = str(details["venue"])
+        client_id = str(details.get("client_id") or "")
+        self.requests[event.id] = Request(adapter, operation, client_id, event.t)
+        self._judge_holds(event, adapter, operation)
+        if self._down_since is not None and operation == PLACE:
+            since = self._down_since
+            self.shutdown.breach(
+                f"{at(event)}: {adapter} sent {client_id} although shutdown began at t={since:.3f}s"
+            )
+
+    def done(self, event: Event) -> None:
+        """Take link.done."""
+        request = self.requests.get(event.id)
+        if request is None:
+            return
+        request.outcome = event.outcome
+        request.status = int(event.details.get("status") or 0)
+        if event.details.get("retry_after") is not None:
+            request.retry_after = float(event.details["retry_after"])
+        if event.outcome == "error" and request.status in {RATE_LIMITED, BANNED}:
+            self._hold(event, request)
+        if request.outcome == "ok":
+            self._forget_later(event.id)
+
+    def refused(self, event: Event) -> None:
+        """Take venue.refused: the moment until which the venue wants silence."""
+        request = self.requests.get(event.id)
+        if request is None:
+            return
+        request.code = event.details.get("code")
+        if event.details.get("retry_after") is not None:
+            request.retry_after = float(event.details["retry_after"])
+        if event.details.get("until") is not None:
+            request.until = float(event.details["until"])
+
+    def opened(self, event: Event) -> None:
+        """Take link.open."""
+        adapter = str(event.details["adapter"])
+        self.adapters.add(adapter)
+        self.connections.add(event.id)
+        self._judge_attempt(event, adapter)
+        if event.outcome == "ok":
+            self._open[adapter] = event.id
+
+    def closed(self, event: Event) -> None:
+        """Take link.close."""
+        adapter = str(event.details["adapter"])
+        if self._open.get(adapter) == event.id:
+            del self._open[adapter]
+
+    def shutting_down(self, event: Event) -> None:
+        """Take run.shutdown."""
+        self._down_since = event.t
+        self.shutdown.judged += 1
+
+    def _forget_later(self, request_id: str) -> None:
+        self._recent.append(request_id)
+        if len(self._recent) > RECENT:
+            self.requests.pop(self._recent.popleft(), None)
+
+    def _hold(self, event: Event, request: Request) -> None:
+        until = request.until
+        if until is None and request.retry_after is not None:
+            until = event.t + request.retry_after
+        if until is None:
+            return  # nobody said how long, so there is nothing to hold the client to
+        hold = Hold(
+            status=request.status,
+            until=until,
+            request_id=event.id,
+            told=at(event),
+            orders_only=request.code == ORDER_RATE_CODE,
+        )
+        live = [old for old in self._holds.get(request.adapter, ()) if old.until > event.t]
+        self._holds[request.adapter] = [*live, hold]
+        self._judgement(hold).judged += 1
+
+    def _judge_holds(self, event: Event, adapter: str, operation: str) -> None:
+        for hold in self._holds.get(adapter, ()):
+            if hold.covers(operation, event.t):
+                self._judgement(hold).breach(
+                    f"{at(event)}: {adapter} sent {operation} as {event.id} before "
+                    f"t={hold.until:.3f}s, as asked by {hold.status} to {hold.request_id} "
+                    f"({hold.told})"
+                )
+
+    def _judgement(self, hold: Hold) -> Judgement:
+        return self.banned if hold.status == BANNED else self.retry_after
+
+    def _judge_attempt(self, event: Event, adapter: str) -> None:
+        self.reconnects.judged += 1
+        other = self._open.get(adapter)
+        if other is not None and event.outcome == "ok":
+            self.reconnects.breach(
+                f"{at(event)}: {adapter} opened {event.id} while {other} was still open"
+            )
+        began = float(event.details.get("began", event.t))
+        attempts = self._attempts.setdefault(adapter, deque())
+        if attempts and began < attempts[-1] - 1e-6:
+            self.reconnects.breach(
+                f"{at(event)}: {adapter} began to open {event.id} at t={began:.3f}s, before the "
+                f"attempt that ended at t={attempts[-1]:.3f}s was over"
+            )
+        attempts.append(event.t)
+        while attempts[0] < event.t - ATTEMPT_WINDOW:
+            attempts.popleft()
+        if len(attempts) > ATTEMPT_LIMIT:
+            self.reconnects.breach(
+                f"{at(event)}: {adapter} made {len(attempts)} connection attempts within "
+                f"{ATTEMPT_WINDOW:g}s, more than {ATTEMPT_LIMIT}"
+            )

@@ -1,0 +1,70 @@
+"""Calls on a dependency that is down: which were held back, and which reached it for nothing.
+
+Only what left the adapter counts; what a breaker says of its state does not. A request that
+reached the dead dependency is forgiven as a probe when it opens a new period: since the lane's
+previous request a call was held back, and `PROBE_SPACING` seconds went by. That is at most one
+request in each period in which something was kept from the venue. A client without a breaker
+holds nothing back and is forgiven nothing, however seldom it calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.facts.calls import Call
+
+__all__ = ["PROBE_SPACING", "Outages"]
+
+#: Seconds between two requests of a lane for the second to count as a half-open probe.
+PROBE_SPACING = 1.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    last_sent: float | None = None
+    held_back: int = 0
+
+
+class Outages:
+    """Counts over all outages of a run. A canary call is the harness's own: it counts nowhere."""
+
+    def __init__(self) -> None:
+        self.attempted = 0
+        self.reached = 0
+        self.probes = 0
+        self.healthy = 0
+        self.falsely_open = 0
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+
+    @property
+    def leaked(self) -> int:
+        """Requests that reached the dead dependency beyond the permitted probes."""
+        return self.reached - self.probes
+
+    def invoked(self, call: Call, *, is_down: bool) -> None:
+        """Count a call; `is_down`: it cannot succeed and the client has had time to know."""
+        self.attempted += is_down and not call.canary
+
+    def sent(self, call: Call, t: float, *, is_down: bool) -> None:
+        """Count a request that left for `call`."""
+        lane = self._lane(call)
+        if is_down and not call.canary:
+            self.reached += 1
+            self.probes += lane.held_back > 0 and _is_apart(lane.last_sent, t)
+        lane.last_sent, lane.held_back = t, 0
+
+    def returned(self, call: Call, outcome: str, *, is_healthy: bool) -> None:
+        """Count what came back; `is_healthy`: no fault was on, nor any within the bound before."""
+        is_held_back = outcome == "blocked" and not call.attempts
+        if is_held_back:
+            self._lane(call).held_back += 1
+        if is_healthy and not call.canary:
+            self.healthy += 1
+            self.falsely_open += outcome == "blocked"
+
+    def _lane(self, call: Call) -> _Lane:
+        return self._lanes.setdefault((call.adapter, call.lane), _Lane())
+
+
+def _is_apart(previous: float | None, t: float) -> bool:
+    return previous is None or t - previous >= PROBE_SPACING

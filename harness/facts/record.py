@@ -1,0 +1,273 @@
+"""The fold: each event to whoever keeps a record of its kind, in the order that they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness.facts.calls import Call, Calls
+from harness.facts.errors import Errors
+from harness.facts.judgement import Judgement, at
+from harness.facts.ledger import Ledger
+from harness.facts.links import CANCEL, PLACE, Links
+from harness.facts.outages import Outages
+from harness.history import Event
+from harness.incidents import IncidentLog
+from harness.plan import ANY, Header
+from harness.timeline import Timeline, TimelineFold
+
+__all__ = ["Facts", "fold"]
+
+
+def fold(events: Iterable[Event]) -> Facts:
+    """Read a history once, in order, and return what it says."""
+    facts = Facts()
+    for event in events:
+        facts.take(event)
+    facts.finish()
+    return facts
+
+
+class Facts:
+    """What happened in a run. Implements the `Witness` of error records."""
+
+    def __init__(self) -> None:
+        self.header = Header()
+        self.links = Links()
+        self.ledger = Ledger(self.links)
+        self.calls = Calls(self.links, self.ledger)
+        self.outages = Outages()
+        self.incidents = IncidentLog()
+        self.errors = Errors(self.incidents, self)
+        self.bystanders = Judgement()
+        self.events = 0
+        self.last_t = 0.0
+        self.settled_at: float | None = None
+        self.end: str = ""
+        self.leftover_tasks: tuple[str, ...] | None = None
+        self.samples_before: dict[str, tuple[bool, str]] = {}
+        self.last_sample: dict[str, tuple[bool, str]] = {}
+        self._timeline = TimelineFold()
+        self._well_once: set[str] = set()
+        self._failing_orders: set[str] = set()
+        self._faults_on: dict[str, str] = {}
+        self._quiet_since: dict[str, float] = {}
+        self._is_undisturbed = True
+        self._takers: Mapping[str, Callable[[Event], None]] = {
+            "run.start": self._start,
+            "run.settle": self._settle,
+            "run.shutdown": self.links.shutting_down,
+            "run.end": self._end,
+            "fault.begin": self._fault_begin,
+            "fault.fired": self.incidents.fired,
+            "fault.end": self._fault_end,
+            "fault.healed": self._fault_healed,
+            "link.open": self._link_open,
+            "link.close": self._link_close,
+            "link.sent": self._link_sent,
+            "link.done": self._link_done,
+            "venue.order": self.ledger.venue_order,
+            "venue.trade": self.ledger.venue_trade,
+            "venue.refused": self.links.refused,
+            "venue.final_order": lambda e: self.ledger.final_order(e, at_venue=True),
+            "venue.final_position": lambda e: self.ledger.final_position(e, at_venue=True),
+            "client.invoke": self._invoke,
+            "client.return": self._return,
+            "client.order": self.ledger.client_order,
+            "client.trade": self.ledger.client_trade,
+            "client.final_order": lambda e: self.ledger.final_order(e, at_venue=False),
+            "client.final_position": lambda e: self.ledger.final_position(e, at_venue=False),
+            "engine.error": self.errors.take,
+            "operator.alert": self._alert,
+            "probe.sample": self._probe,
+        }
+
+    @property
+    def horizon(self) -> float:
+        """When the market closed: what had not cleared by then was healed by the harness."""
+        return self.header.horizon if self.settled_at is None else self.settled_at
+
+    @property
+    def observed_until(self) -> float:
+        """Up to when an incident that was never restored is counted."""
+        return max(self.last_t, self.header.horizon)
+
+    @property
+    def timeline(self) -> Timeline:
+        """What the chart draws."""
+        return self._timeline.done(self.incidents.all.values(), self.observed_until)
+
+    def take(self, event: Event) -> None:
+        """Take one event; kinds that prove nothing are only counted."""
+        self.events += 1
+        self.last_t = event.t
+        taker = self._takers.get(event.kind)
+        if taker is not None:
+            taker(event)
+        self._timeline.take(event)
+
+    def finish(self) -> None:
+        """The history is over."""
+        self.incidents.finish()
+
+    # -- the witness of error records ---------------------------------------------------------
+
+    def has_adapter(self, name: str) -> bool:
+        """Whether an adapter of that name was seen at work."""
+        return name in self.links.adapters
+
+    def operation_of(self, correlation_id: str) -> str | None:
+        """See `Witness`."""
+        request = self.links.requests.get(correlation_id)
+        if request is not None:
+            return request.operation
+        call = self.calls.find(correlation_id)
+        if call is not None:
+            return call.operation
+        known = correlation_id in self.links.connections or correlation_id in self.calls.known_ids
+        return "" if known else None
+
+    def client_id_of(self, correlation_id: str) -> str:
+        """See `Witness`."""
+        request = self.links.requests.get(correlation_id)
+        return "" if request is None else request.client_id
+
+    def symbol_of(self, client_id: str) -> str | None:
+        """See `Witness`."""
+        intent = self.ledger.intents.get(client_id)
+        return None if intent is None else intent.symbol
+
+    def retry_after_of(self, correlation_id: str) -> float | None:
+        """See `Witness`."""
+        request = self.links.requests.get(correlation_id)
+        return None if request is None else request.retry_after
+
+    # -- takers ---------------------------------------------------------------------------------
+
+    def _start(self, event: Event) -> None:
+        self.header = Header.of(event)
+        self.incidents.plan(self.header.faults.values())
+
+    def _settle(self, event: Event) -> None:
+        self.settled_at = event.t
+
+    def _end(self, event: Event) -> None:
+        self.end = event.outcome
+        left: Iterable[Any] | None = event.details.get("leftover_tasks")  # Any: JSON
+        self.leftover_tasks = None if left is None else tuple(str(task) for task in left)
+
+    def _fault_begin(self, event: Event) -> None:
+        self._is_undisturbed = False
+        self.incidents.begin(event)
+        plan = self.header.faults.get(event.id)
+        if plan is not None:
+            self._faults_on[event.id] = plan.venue
+
+    def _fault_end(self, event: Event) -> None:
+        self.incidents.end(event)
+        self._fault_off(event)
+
+    def _fault_healed(self, event: Event) -> None:
+        self.incidents.healed(event)
+        if event.outcome == "ok":
+            self._fault_off(event)
+
+    def _fault_off(self, event: Event) -> None:
+        venue = self._faults_on.pop(event.id, None)
+        if venue is not None:
+            self._quiet_since[venue] = event.t
+
+    def _link_open(self, event: Event) -> None:
+        self.links.opened(event)
+        adapter = str(event.details["adapter"])
+        self.incidents.link_ended(event, adapter, is_bad=event.outcome != "ok")
+
+    def _link_close(self, event: Event) -> None:
+        self.links.closed(event)
+        # A clean close is one the client asked for; by anybody else it is a loss.
+        is_bad = event.outcome != "clean" or event.details.get("by") != "client"
+        self.incidents.link_ended(event, str(event.details["adapter"]), is_bad=is_bad)
+
+    def _link_sent(self, event: Event) -> None:
+        self.links.sent(event)
+        self.ledger.sent(event)
+        call = self.calls.sent(event)
+        if call is not None:
+            self.outages.sent(call, event.t, is_down=self._is_known_down(call, event.t))
+
+    def _link_done(self, event: Event) -> None:
+        request = self.links.requests.get(event.id)
+        self.links.done(event)
+        self.ledger.done(event)
+        if request is not None:
+            self.incidents.link_ended(event, request.adapter, is_bad=event.outcome != "ok")
+
+    def _invoke(self, event: Event) -> None:
+        call = self.calls.invoked(event)
+        self.outages.invoked(call, is_down=self._is_known_down(call, event.t))
+        call.new_orders_fail = call.operation == CANCEL and call.adapter in self._failing_orders
+
+    def _return(self, event: Event) -> None:
+        call = self.calls.returned(event)
+        if call is None:
+            return
+        is_healthy = self._is_healthy(call.adapter, event.t)
+        self.outages.returned(call, event.outcome, is_healthy=is_healthy)
+        if event.outcome == "blocked":
+            self.incidents.noticed(call.adapter, event.t)
+        if call.operation == PLACE:
+            self._note_order(event, call)
+        if call.new_orders_fail:
+            self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
+        self._judge_bystander(event, call)
+
+    def _note_order(self, event: Event, call: Call) -> None:
+        if event.outcome == "ok" or call.was_answered:
+            self._failing_orders.discard(call.adapter)
+        elif self.incidents.active_on(call.adapter):
+            self._failing_orders.add(call.adapter)
+
+    def _is_excused(self, event: Event, call: Call) -> bool:
+        """Whether a cancel had a reason of its own to fail: a fault on cancels, or a hold."""
+        blocked = any(i.plan.stops(CANCEL) for i in self.incidents.active_on(call.adapter))
+        return blocked or self.links.is_held(call.adapter, CANCEL, event.t)
+
+    def _judge_bystander(self, event: Event, call: Call) -> None:
+        """A call on a venue that no fault is on, while one is on another."""
+        if not self._faults_on or not self._is_healthy(call.adapter, event.t):
+            return
+        self.bystanders.judged += 1
+        if event.outcome != "ok" and not call.was_answered:
+            self.bystanders.breach(
+                f"{at(event)}: {call.id} ({call.operation}) came back {event.outcome} on "
+                f"{call.adapter}, whose venue was well, while {', '.join(self._faults_on)} was on"
+            )
+
+    def _is_known_down(self, call: Call, t: float) -> bool:
+        budget = self.header.detection_budget
+        active = self.incidents.active_on(call.adapter)
+        return any(incident.is_known_down(call.operation, t, budget) for incident in active)
+
+    def _is_healthy(self, adapter: str, t: float) -> bool:
+        """Whether nothing is wrong with the venue of `adapter`, nor was within the bound before."""
+        if adapter not in self._well_once:
+            return False  # still on its way up for the first time
+        venue = self.links.venue_of(adapter)
+        if any(target in {venue, ANY} for target in self._faults_on.values()):
+            return False
+        ends = [self._quiet_since[name] for name in (venue, ANY) if name in self._quiet_since]
+        return t - max(ends, default=float("-inf")) > self.header.recovery_bound
+
+    def _alert(self, event: Event) -> None:
+        traced = self.incidents.touched_by(str(event.details.get("correlation_id") or ""))
+        known = self.errors.incident_of(str(event.details.get("error_id") or ""))
+        self.incidents.escalate(event, traced or known)
+
+    def _probe(self, event: Event) -> None:
+        is_well = self.incidents.probed(event)
+        self.links.adapters.add(event.id)
+        self.last_sample[event.id] = (is_well, at(event))
+        if is_well:
+            self._well_once.add(event.id)
+        if self._is_undisturbed:
+            self.samples_before[event.id] = (is_well, at(event))

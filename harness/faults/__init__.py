@@ -1,0 +1,1 @@
+"""What exchanges do to their clients: one module per error category, and the catalogue of all."""

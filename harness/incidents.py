@@ -1,0 +1,261 @@
+"""Incidents: one injected fault with an effect, from its onset to the restored service.
+
+Onset, effect and restoration come from the injector, the links and the outside probe. What the
+core says can only ever mark that it noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from harness.history import Event
+from harness.plan import FaultPlan
+
+__all__ = ["Incident", "IncidentLog"]
+
+#: Categories whose effect is in the data, where neither a link nor a probe need see it.
+_IN_THE_DATA = frozenset({"market_data", "validation"})
+_OF_A_CONNECTION = frozenset({"connect", "stream", "ping"})
+_NO_EFFECT = frozenset({"", "none"})
+_PARTS_OF_HEALTH = ("connected", "ticking", "reconciled", "canary")
+
+
+@dataclass(slots=True)
+class _Health:
+    """One adapter's way back: restored at `since` once a second good sample, or time, says so."""
+
+    since: float | None = None
+    confirmed: bool = False
+
+    def good(self, t: float) -> None:
+        if self.since is None:
+            self.since = t
+        else:
+            self.confirmed = True
+
+    def bad(self) -> None:
+        self.since, self.confirmed = None, False
+
+    def settle(self) -> None:
+        """No later sample can speak against the last one."""
+        self.confirmed = self.since is not None
+
+
+@dataclass(slots=True)
+class Incident:
+    """One planned fault occurrence and what became of it. Times in virtual seconds.
+
+    `impact` is when the first thing went wrong for which the fault is to blame, `restored` when
+    the probe found everything well again for good, None when it never did.
+    """
+
+    plan: FaultPlan
+    began: float | None = None
+    cleared: float | None = None
+    healed: str = ""
+    fired: int = 0
+    first_fired: float | None = None
+    adapters: list[str] = field(default_factory=list)
+    impact: float | None = None
+    detected: float | None = None
+    escalated: float | None = None
+    errors: int = 0
+    is_on_connection: bool = False
+    health: dict[str, _Health] = field(default_factory=dict)
+
+    @property
+    def effect_seen(self) -> bool:
+        """Whether it counts: it fired, and somebody outside the core could tell."""
+        return self.impact is not None
+
+    @property
+    def restored(self) -> float | None:
+        """When the last of its adapters was well again, None while one is not."""
+        if self.impact is None or not all(h.confirmed for h in self.health.values()):
+            return None
+        return max((h.since for h in self.health.values() if h.since is not None), default=None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that happens from here on belongs to it."""
+        if self.cleared is None:
+            return False
+        return self.restored is not None if self.effect_seen else not self._could_show_effect
+
+    @property
+    def _could_show_effect(self) -> bool:
+        return any(health.since is None for health in self.health.values())
+
+    def is_known_down(self, operation: str, t: float, budget: float) -> bool:
+        """Whether `operation` cannot succeed at `t`, and `budget` seconds have shown it."""
+        if self.first_fired is None or self.cleared is not None:
+            return False
+        return self.plan.stops(operation) and t >= self.first_fired + budget
+
+    def hit(self, event: Event) -> None:
+        """Take fault.fired."""
+        adapter = str(event.details.get("adapter") or "")
+        self.fired += 1
+        if self.first_fired is None:
+            self.first_fired = event.t
+        if adapter and adapter not in self.adapters:
+            self.adapters.append(adapter)
+            self.health[adapter] = _Health()
+        if self.plan.category in _IN_THE_DATA:
+            self.hurt(event.t, adapter)
+
+    def hurt(self, since: float, adapter: str) -> None:
+        """Something has gone wrong for what the fault did at `since`."""
+        self.impact = since if self.impact is None else min(self.impact, since)
+        if adapter in self.health:
+            self.health[adapter].bad()
+
+    def probed(self, t: float, adapter: str, *, is_well: bool) -> None:
+        """Take a probe's sample. Nothing is restored while the cause of a total block lasts."""
+        health = self.health.get(adapter)
+        if health is None:
+            return
+        if not is_well:
+            health.bad()
+        elif self.cleared is not None or not self.plan.blocks:
+            health.good(t)
+
+    def noticed(self, t: float) -> None:
+        """The client side showed for the first time that it knows."""
+        if self.detected is None and self.first_fired is not None:
+            self.detected = t
+
+
+class IncidentLog:
+    """All planned faults of a run, and the errors and alerts that belong to them."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Incident] = {}
+        self.spurious_alerts: set[str] = set()
+        self._touched: dict[str, tuple[Incident, float]] = {}
+        self._active: list[Incident] = []
+
+    def plan(self, plans: Iterable[FaultPlan]) -> None:
+        """Expect these faults."""
+        self.all = {plan.id: Incident(plan) for plan in plans}
+
+    def effective(self) -> Iterator[Incident]:
+        """The incidents: faults that fired with an effect."""
+        return (incident for incident in self.all.values() if incident.effect_seen)
+
+    def active_on(self, adapter: str) -> list[Incident]:
+        """Incidents that have fired on `adapter` and are not over, oldest first."""
+        return [incident for incident in self._active if adapter in incident.adapters]
+
+    def touched_by(self, correlation_id: str) -> Incident | None:
+        """The fault that touched this request or connection."""
+        found = self._touched.get(correlation_id)
+        return None if found is None else found[0]
+
+    def begin(self, event: Event) -> None:
+        """Take fault.begin."""
+        if event.id in self.all:
+            self.all[event.id].began = event.t
+
+    def end(self, event: Event) -> None:
+        """Take fault.end."""
+        if event.id in self.all:
+            self.all[event.id].cleared = event.t
+            self._drop_finished()
+
+    def healed(self, event: Event) -> None:
+        """Take fault.healed."""
+        incident = self.all.get(event.id)
+        if incident is None:
+            return
+        why = event.details.get("why") or event.outcome
+        incident.healed = "ok" if event.outcome == "ok" else str(why)
+        if event.outcome == "ok" and incident.cleared is None:
+            incident.cleared = event.t
+            self._drop_finished()
+
+    def fired(self, event: Event) -> None:
+        """Take fault.fired."""
+        incident = self.all.get(event.id)
+        effect = str(event.details.get("effect") or "").lower()
+        if incident is None or effect in _NO_EFFECT:
+            return
+        self._settle_others(event, incident)
+        incident.hit(event)
+        touched = str(event.details.get("correlation_id") or "")
+        if touched:
+            # The last fault to touch it is the one that ended it.
+            self._touched[touched] = (incident, event.t)
+        incident.is_on_connection |= event.details.get("operation") in _OF_A_CONNECTION
+        self._activate(incident)
+
+    def _activate(self, incident: Incident) -> None:
+        if not any(active is incident for active in self._active):
+            self._active.append(incident)
+
+    def _settle_others(self, event: Event, newcomer: Incident) -> None:
+        """A new fault on an adapter ends the wait for proof that the last one's end was lasting."""
+        if newcomer.fired:
+            return
+        adapter = str(event.details.get("adapter") or "")
+        for incident in self.active_on(adapter):
+            incident.health[adapter].settle()
+        self._drop_finished()
+
+    def link_ended(self, event: Event, adapter: str, *, is_bad: bool) -> None:
+        """Take link.done, link.open or link.close; `is_bad`: it ended other than as asked."""
+        found = self._touched.get(event.id)
+        if found is not None and is_bad:
+            incident, since = found
+            incident.hurt(since, adapter)
+            self._activate(incident)  # a request may outlast its fault, and the repair
+
+    def probed(self, event: Event) -> bool:
+        """Take probe.sample; return whether it found everything well."""
+        parts = [event.details.get(part, True) for part in _PARTS_OF_HEALTH]
+        is_well = event.outcome == "ok" and False not in parts
+        active = self.active_on(event.id)
+        for incident in active:
+            if not is_well and self._is_to_blame(incident, active):
+                incident.hurt(event.t, event.id)
+            incident.probed(event.t, event.id, is_well=is_well)
+        if is_well and active:
+            self._drop_finished()
+        return is_well
+
+    @staticmethod
+    def _is_to_blame(incident: Incident, active: list[Incident]) -> bool:
+        """A request touched without harm does not take an adapter down; beside others, at least."""
+        return incident.effect_seen or incident.is_on_connection or len(active) == 1
+
+    def noticed(self, adapter: str, t: float) -> None:
+        """The client side showed that it knows of trouble on `adapter`."""
+        for incident in self.active_on(adapter):
+            incident.noticed(t)
+
+    def escalate(self, event: Event, incident: Incident | None) -> None:
+        """Take operator.alert, of the incident it was traced to."""
+        incident = incident or self._alerted(event)
+        if incident is None:
+            self.spurious_alerts.add(event.id)
+            return
+        incident.noticed(event.t)
+        if incident.escalated is None:
+            incident.escalated = event.t
+
+    def _alerted(self, event: Event) -> Incident | None:
+        """The active incident that an alert without a trace is about: the likeliest, the oldest."""
+        active = self.active_on(str(event.details.get("adapter") or ""))
+        category = str(event.details.get("category") or "").lower()
+        fitting = [incident for incident in active if category in incident.plan.categories]
+        return next(iter([*fitting, *active]), None)
+
+    def finish(self) -> None:
+        """The history is over: the last sample stands."""
+        for incident in self._active:
+            for health in incident.health.values():
+                health.settle()
+
+    def _drop_finished(self) -> None:
+        self._active = [incident for incident in self._active if not incident.is_over]

@@ -1,0 +1,303 @@
+"""The in-memory way between an adapter and its venue, which faults act on.
+
+A `Link` is a `Session` as real ones are: requests of their own each (REST), and one stream
+connection (WebSocket). It raises what a socket raises. Rules, imposed by faults, look at every
+message that passes and may fail it, lose it, delay it or put another in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
+from harness.history import History
+from harness.venue import Venue
+
+__all__ = ["LANES", "Delay", "Drop", "Effect", "Fail", "Hang", "Link", "LinkRule", "Replace"]
+
+LANES = {
+    Operation.PLACE_ORDER: "orders",
+    Operation.CANCEL_ORDER: "cancels",
+    Operation.SUBSCRIBE: "stream",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The message ends in an error, made anew for each."""
+
+    error: Callable[[], Exception]
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """The message vanishes; nobody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The message takes `seconds` longer."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Another reply comes in the place of the one sent."""
+
+    reply: VenueReply
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A pushed frame is lost."""
+
+
+Effect = Fail | Hang | Delay | Replace | Drop
+
+
+class LinkRule:
+    """What a fault may decide about each message. By default: nothing."""
+
+    def opening(self, connection_id: str) -> Effect | None:
+        """A stream connection is being opened."""
+        return None
+
+    def pinging(self, connection_id: str) -> Effect | None:
+        """A ping goes out on the stream connection."""
+        return None
+
+    def sending(self, request: VenueRequest) -> Effect | None:
+        """A request leaves the adapter."""
+        return None
+
+    def replying(self, request: VenueRequest, reply: VenueReply) -> Effect | None:
+        """The venue has acted, and its reply is on the way."""
+        return None
+
+    def framing(self, connection_id: str, frame: bytes) -> Effect | None:
+        """A frame is being pushed."""
+        return None
+
+
+@dataclass(slots=True)
+class _Stream:
+    connection_id: str
+    on_frame: Callable[[bytes], None]
+    on_close: Callable[[int, str], None]
+    last_arrival: float = 0.0
+
+
+class Link:
+    """A session to one venue.
+
+    Args:
+        name: The adapter's name.
+        venue: What answers.
+        now: Virtual seconds.
+        rng: Latency's own random stream.
+        latency: Mean seconds one way.
+        jitter: Largest deviation from the mean, uniform.
+        api_key: The account that the stream connection belongs to.
+        history: Where every request and connection is recorded.
+        after_request: Called when the venue has handled a request, to push what it caused.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        venue: Venue,
+        *,
+        now: Callable[[], float],
+        rng: random.Random,
+        latency: float,
+        jitter: float,
+        api_key: str,
+        history: History,
+        after_request: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.venue = venue
+        self.rules: dict[str, LinkRule] = {}
+        self._now = now
+        self._rng = rng
+        self._latency = latency
+        self._jitter = jitter
+        self._api_key = api_key
+        self._history = history
+        self._after_request = after_request
+        self._stream: _Stream | None = None
+        self._in_flight: dict[asyncio.Future[None], None] = {}
+
+    @property
+    def connection_id(self) -> str | None:
+        """The open stream connection's id; None when there is none."""
+        return None if self._stream is None else self._stream.connection_id
+
+    async def open(
+        self,
+        connection_id: str,
+        on_frame: Callable[[bytes], None],
+        on_close: Callable[[int, str], None],
+    ) -> None:
+        """Open the stream connection, replacing one that is open."""
+        await self.close()
+        outcome = "timeout"
+        try:
+            await self._pass(rule.opening(connection_id) for rule in self.rules.values())
+            await self._transit(2 * self._one_way())
+            if not self.venue.connect(connection_id, self._api_key, self._now()):
+                raise ConnectionRefusedError("the venue takes no connection")
+            outcome = "ok"
+        except OSError:
+            outcome = "refused"
+            raise
+        finally:
+            self._history.record("link.open", connection_id, outcome, adapter=self.name)
+        self._stream = _Stream(connection_id, on_frame, on_close)
+
+    async def close(self) -> None:
+        """Close the stream connection, if there is one."""
+        self._end_stream("clean", "client")
+
+    async def ping(self) -> None:
+        """A round trip on the stream connection."""
+        stream = self._stream
+        if stream is None:
+            raise ConnectionResetError("the connection is closed")
+        await self._pass(rule.pinging(stream.connection_id) for rule in self.rules.values())
+        await self._transit(2 * self._one_way())
+
+    async def request(self, request: VenueRequest) -> VenueReply:
+        """Carry a request to the venue and its reply back."""
+        self._record_sent(request)
+        progress = _Progress()
+        try:
+            reply = await self._exchange(request, progress)
+        except BaseException as exc:
+            progress.outcome = _outcome_of(exc)
+            raise
+        else:
+            progress.outcome = "ok" if reply.status < 400 else "error"
+            progress.status = reply.status
+            return reply
+        finally:
+            self._history.record(
+                "link.done",
+                request.request_id,
+                progress.outcome,
+                status=progress.status,
+                delivered=progress.delivered,
+            )
+
+    def drop(self, error: Callable[[], Exception], *, code: int, outcome: str) -> None:
+        """Break the stream connection and every request under way."""
+        for waiting in tuple(self._in_flight):
+            if not waiting.done():
+                waiting.set_exception(error())
+        stream = self._end_stream(outcome, "fault")
+        if stream is not None:
+            # Not called from here: what the adapter makes of it must not end the fault's own work.
+            asyncio.get_running_loop().call_soon(stream.on_close, code, outcome)
+
+    def deliver(self, connection_id: str, frame: bytes) -> None:
+        """Push a frame; it arrives after the latency, in order, if the connection still stands."""
+        stream = self._stream
+        if stream is None or stream.connection_id != connection_id:
+            return
+        delay = self._one_way()
+        for rule in self.rules.values():
+            effect = rule.framing(connection_id, frame)
+            if isinstance(effect, Drop | Hang):
+                return
+            if isinstance(effect, Delay):
+                delay += effect.seconds
+        stream.last_arrival = max(stream.last_arrival, self._now() + delay)
+        asyncio.get_running_loop().call_at(stream.last_arrival, self._arrive, stream, frame)
+
+    def _arrive(self, stream: _Stream, frame: bytes) -> None:
+        if stream is self._stream:
+            stream.on_frame(frame)
+
+    async def _exchange(self, request: VenueRequest, progress: _Progress) -> VenueReply:
+        await self._pass(rule.sending(request) for rule in self.rules.values())
+        await self._transit(self._one_way())
+        progress.delivered = True
+        reply = self.venue.handle(request, self._now())
+        self._after_request()
+        effects = (rule.replying(request, reply) for rule in self.rules.values())
+        reply = await self._pass(effects) or reply
+        await self._transit(self._one_way())
+        return reply
+
+    async def _pass(self, effects: Iterable[Effect | None]) -> VenueReply | None:
+        """Suffer the rules' effects one after the other; a reply if one was put in place."""
+        reply = None
+        for effect in effects:
+            match effect:
+                case Fail(error):
+                    raise error()
+                case Hang():
+                    await self._transit(None)
+                case Delay(seconds):
+                    await self._transit(seconds)
+                case Replace(other):
+                    reply = other
+        return reply
+
+    async def _transit(self, seconds: float | None) -> None:
+        """Be under way for `seconds`, or for ever; ends early when the link is dropped."""
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[None] = loop.create_future()
+        timer = None if seconds is None else loop.call_later(seconds, _set, arrived)
+        self._in_flight[arrived] = None
+        try:
+            await arrived
+        finally:
+            del self._in_flight[arrived]
+            if timer is not None:
+                timer.cancel()
+
+    def _one_way(self) -> float:
+        return max(0.0, self._latency + self._jitter * (2 * self._rng.random() - 1))
+
+    def _end_stream(self, outcome: str, by: str) -> _Stream | None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self.venue.disconnect(stream.connection_id, self._now())
+            self._history.record(
+                "link.close", stream.connection_id, outcome, adapter=self.name, by=by
+            )
+        return stream
+
+    def _record_sent(self, request: VenueRequest) -> None:
+        self._history.record(
+            "link.sent",
+            request.request_id,
+            adapter=self.name,
+            venue=self.venue.name,
+            operation=request.operation.value,
+            lane=LANES.get(request.operation, "queries"),
+            client_id=request.params.get("client_id", ""),
+        )
+
+
+@dataclass(slots=True)
+class _Progress:
+    outcome: str = "lost"
+    status: int | None = None
+    delivered: bool = False
+
+
+def _outcome_of(exc: BaseException) -> str:
+    if isinstance(exc, asyncio.CancelledError):
+        return "abandoned"
+    return "refused" if isinstance(exc, ConnectionRefusedError) else "reset"
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

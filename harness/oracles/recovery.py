@@ -1,0 +1,135 @@
+"""What must hold of faults, recovery and the end of the run."""
+
+from __future__ import annotations
+
+from harness.facts import Facts
+from harness.facts.judgement import Judgement
+from harness.incidents import Incident
+from harness.oracles.finding import result_of
+from harness.results import InvariantResult, Verdict
+
+__all__ = [
+    "every_fault_fired",
+    "every_fault_healed",
+    "must_escalate_recall",
+    "no_task_left",
+    "recovery_within_bound",
+    "run_completed",
+    "steady_before_and_after",
+]
+
+
+def every_fault_fired(facts: Facts) -> InvariantResult:
+    """Each planned fault touched something; one that did not proves nothing, and says why."""
+    idle = [incident for incident in facts.incidents.all.values() if not incident.fired]
+    judgement = Judgement(judged=len(facts.incidents.all))
+    if not idle:
+        return result_of("every_fault_fired", judgement)
+    evidence = tuple(_why_idle(facts, incident) for incident in idle)
+    return InvariantResult("every_fault_fired", Verdict.INCONCLUSIVE, evidence, judgement.judged)
+
+
+def _why_idle(facts: Facts, incident: Incident) -> str:
+    plan = incident.plan
+    if incident.began is None:
+        late = plan.begin >= facts.horizon
+        why = f"the run ended at t={facts.horizon:g}s" if late else "it was never begun"
+        return f"{plan.id} ({plan.kind}) never fired: to begin at t={plan.begin:g}s, {why}"
+    end = facts.horizon if incident.cleared is None else incident.cleared
+    return (
+        f"{plan.id} ({plan.kind}) never fired: on from t={incident.began:g}s to t={end:g}s, and "
+        f"nothing that it targets passed at {plan.venue}"
+    )
+
+
+def every_fault_healed(facts: Facts) -> InvariantResult:
+    """Each fault that began was healed, and the healing verified."""
+    judgement = Judgement()
+    for incident in facts.incidents.all.values():
+        if incident.began is None:
+            continue
+        judgement.judged += 1
+        if incident.healed != "ok":
+            why = incident.healed or "the history has no healing of it"
+            judgement.breach(f"{incident.plan.id} ({incident.plan.kind}) was not healed: {why}")
+    return result_of("every_fault_healed", judgement)
+
+
+def recovery_within_bound(facts: Facts) -> InvariantResult:
+    """Each recoverable incident is restored within the bound after its fault has cleared."""
+    judgement, unwatched = Judgement(), []
+    bound = facts.header.recovery_bound
+    for incident in facts.incidents.effective():
+        if not incident.plan.recoverable or incident.cleared is None:
+            continue
+        due = max(incident.cleared, incident.impact or 0.0) + bound
+        line = _lateness(incident, due)
+        if incident.restored is None and facts.last_t < due:
+            unwatched.append(f"{line}; the history ends at t={facts.last_t:.3f}s")
+            continue
+        judgement.judged += 1
+        if incident.restored is None or incident.restored > due:
+            judgement.breach(line)
+    return result_of("recovery_within_bound", judgement, undecided="; ".join(unwatched))
+
+
+def _lateness(incident: Incident, due: float) -> str:
+    restored = incident.restored
+    when = "was never restored" if restored is None else f"was restored at t={restored:.3f}s"
+    return (
+        f"{incident.plan.id} ({incident.plan.kind}), cleared at t={incident.cleared:.3f}s, {when} "
+        f"on {', '.join(incident.adapters)}, due by t={due:.3f}s"
+    )
+
+
+def must_escalate_recall(facts: Facts) -> InvariantResult:
+    """An operator hears of every incident that needs one."""
+    judgement = Judgement()
+    for incident in facts.incidents.effective():
+        if not incident.plan.must_escalate:
+            continue
+        judgement.judged += 1
+        if incident.escalated is None:
+            judgement.breach(
+                f"{incident.plan.id} ({incident.plan.kind}), from t={incident.impact:.3f}s on "
+                f"{', '.join(incident.adapters)}, was kept from the operator"
+            )
+    return result_of("must_escalate_recall", judgement)
+
+
+def steady_before_and_after(facts: Facts) -> InvariantResult:
+    """The probe found every adapter well before the first fault, and at the end."""
+    judgement = Judgement()
+    for when, samples in (("before", facts.samples_before), ("at the end", facts.last_sample)):
+        for adapter, (is_well, where) in samples.items():
+            judgement.judged += 1
+            if not is_well:
+                judgement.breach(f"{adapter} was down {when} ({where})")
+    unseen = [name for name in facts.last_sample if name not in facts.samples_before]
+    why = f"no sample before the first fault of {', '.join(unseen)}" if unseen else ""
+    if not facts.last_sample:
+        why = "the history has no probe samples"
+    return result_of("steady_before_and_after", judgement, undecided=why)
+
+
+def no_task_left(facts: Facts) -> InvariantResult:
+    """Every task of the core has ended when the run ends."""
+    judgement = Judgement()
+    if facts.leftover_tasks is None:
+        why = "the history does not say which tasks were left"
+        return result_of("no_task_left", judgement, undecided=why)
+    judgement.judged = 1
+    for task in facts.leftover_tasks:
+        judgement.breach(f"still running at the end, t={facts.last_t:.3f}s: {task}")
+    return result_of("no_task_left", judgement)
+
+
+def run_completed(facts: Facts) -> InvariantResult:
+    """The run came to its end: a deadlock or crash is a failure, an interruption no proof."""
+    judgement = Judgement(judged=1)
+    if facts.end in {"deadlock", "crashed"}:
+        judgement.breach(f"the run ended in a {facts.end} at t={facts.last_t:.3f}s")
+    missing = f"the run was {facts.end}" if facts.end else "the history has no end"
+    return result_of(
+        "run_completed", judgement, undecided="" if facts.end == "completed" else missing
+    )

@@ -1,0 +1,98 @@
+"""What a run announced in its first event: the plan that everything after is judged against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.history import Event
+
+__all__ = ["ANY", "FaultPlan", "Header"]
+
+#: In a plan, every venue or every operation.
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """One planned occurrence of a fault.
+
+    `categories` are the classifications accepted for what it causes, `blocks` the operations
+    that cannot succeed while it lasts ("*": none can).
+    """
+
+    id: str
+    kind: str
+    category: str
+    categories: frozenset[str]
+    venue: str
+    begin: float
+    end: float | None
+    recoverable: bool
+    must_escalate: bool
+    connection: bool
+    blocks: frozenset[str]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> FaultPlan:  # Any: JSON
+        """The plan that a `faults` entry of run.start describes."""
+        category = str(entry["category"]).lower()
+        accepted = entry.get("categories") or (category,)
+        return cls(
+            id=str(entry["id"]),
+            kind=str(entry["kind"]),
+            category=category,
+            categories=frozenset(str(name).lower() for name in accepted),
+            venue=str(entry.get("venue") or ANY),
+            begin=float(entry.get("begin") or 0.0),
+            end=None if entry.get("end") is None else float(entry["end"]),
+            recoverable=bool(entry.get("recoverable", True)),
+            must_escalate=bool(entry.get("must_escalate", False)),
+            connection=bool(entry.get("connection", False)),
+            blocks=frozenset(entry.get("blocks") or ()),
+        )
+
+    def stops(self, operation: str) -> bool:
+        """Whether `operation` cannot succeed while the fault lasts."""
+        return operation in self.blocks or ANY in self.blocks
+
+    def hits(self, venue: str) -> bool:
+        """Whether the fault is on `venue`."""
+        return self.venue in {venue, ANY}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The plan of a run. Times and bounds in virtual seconds."""
+
+    scenario: str = ""
+    proves: str = ""
+    seed: int = 0
+    policy: str = ""
+    horizon: float = 0.0
+    targets: Mapping[str, float] = field(default_factory=dict)
+    unexercised: frozenset[str] = frozenset()
+    detection_budget: float = 0.0
+    recovery_bound: float = 60.0
+    venues: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    faults: Mapping[str, FaultPlan] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, event: Event) -> Header:
+        """The header that a run.start event announces."""
+        details = event.details
+        plans = [FaultPlan.of(entry) for entry in details.get("faults") or ()]
+        return cls(
+            scenario=event.id,
+            proves=str(details.get("proves") or ""),
+            seed=int(details.get("seed") or 0),
+            policy=str(details.get("policy") or ""),
+            horizon=float(details.get("horizon") or 0.0),
+            targets=dict(details.get("targets") or {}),
+            unexercised=frozenset(details.get("unexercised") or ()),
+            detection_budget=float(details.get("detection_budget") or 0.0),
+            recovery_bound=float(details.get("recovery_bound") or cls().recovery_bound),
+            venues=dict(details.get("venues") or {}),
+            faults={plan.id: plan for plan in plans},
+        )

@@ -1,0 +1,80 @@
+"""The end of a run in the terminal: verdict, command, metrics, scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.report import wording
+from harness.report.wording import SYMBOLS, visible
+
+if TYPE_CHECKING:
+    from harness.results import MetricResult
+    from harness.verdict import RunResult, ScenarioResult
+
+__all__ = ["result_table"]
+
+# Blue and orange rather than green and red; the word and the sign stand beside the colour anyway.
+_STYLES = {"pass": "bold blue", "inconclusive": "bold magenta", "fail": "bold dark_orange3"}
+_REASONS_SHOWN = 3
+
+
+def result_table(run: RunResult) -> Group:
+    """Return what `rich` prints when a run ends. Nothing in it is read as console markup."""
+    verdict = Text(f"{SYMBOLS[run.verdict]} {wording.headline(run)}", style=_STYLES[run.verdict])
+    command = Text(visible(run.command), style="dim", no_wrap=True, overflow="fold")
+    reasons = [Text(f"  {visible(reason)}") for reason in run.reasons]
+    return Group(verdict, command, *reasons, _metrics(run.metrics), _scenarios(run.scenarios))
+
+
+def _metrics(metrics: Sequence[MetricResult]) -> Padding:
+    table = _table(("Metric", "left"), ("Value", "right"), ("Target", "right"), ("n", "right"))
+    table.add_column("95 % interval", justify="right")
+    table.add_column("Verdict")
+    for metric in metrics:
+        table.add_row(
+            Text(wording.label_of(metric.name)),
+            wording.value(metric),
+            Text(wording.target(metric)),
+            f"{metric.n:,}",
+            wording.interval(metric),
+            _mark(metric.verdict),
+        )
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _scenarios(scenarios: Sequence[ScenarioResult]) -> Padding:
+    table = _table(("Scenario", "left"), ("Faults fired", "right"), ("Invariants held", "right"))
+    table.add_column("Verdict")
+    table.add_column("Why", overflow="fold")
+    for scenario in scenarios:
+        table.add_row(
+            Text(visible(scenario.name)),
+            wording.fired(scenario),
+            wording.held(scenario),
+            _mark(scenario.verdict),
+            _why(scenario),
+        )
+    return Padding(table, (1, 0, 0, 0))
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name, side in columns:
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    return table
+
+
+def _mark(verdict: str) -> Text:
+    return Text(f"{SYMBOLS[verdict]} {verdict}", style=_STYLES[verdict])
+
+
+def _why(scenario: ScenarioResult) -> Text:
+    shown = [visible(reason) for reason in scenario.reasons[:_REASONS_SHOWN]]
+    left = len(scenario.reasons) - len(shown)
+    return Text("\n".join([*shown, f"and {left} more"] if left else shown))

@@ -1,0 +1,60 @@
+"""The only writer of a run's folder: every file whole or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.report.html import report_html
+from harness.report.json import report_json
+from harness.report.junit import report_junit
+from harness.report.markdown import report_markdown
+
+if TYPE_CHECKING:
+    from harness.verdict import RunResult
+
+__all__ = ["write_atomically", "write_reports"]
+
+
+def write_reports(run: RunResult, out: Path) -> Path:
+    """Write `report.json`, `summary.md`, `junit.xml` and `report.html` into `out`.
+
+    All four are rendered before the first is written, so that a folder never shows the verdicts
+    of two runs. What else lies in `out`, the histories above all, is left alone.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        OSError: `out` cannot be made or written to.
+    """
+    files = {
+        "report.json": report_json(run),
+        "summary.md": report_markdown(run).encode(),
+        "junit.xml": report_junit(run),
+        "report.html": report_html(run).encode(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        write_atomically(out / name, data)
+    return out / "report.html"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make `path` hold `data`, or leave it as it was. A reader never sees a part of it."""
+    # Beside the target, since a rename is atomic only within one file system.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)  # mkstemp makes files that the CI's uploader may not read
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise

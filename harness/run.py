@@ -1,0 +1,239 @@
+"""Drives a world through its scenario: the only loop there is, and the history it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from foxtrot.server.policy import POLICIES, BreakerPolicy, EnginePolicy
+from foxtrot.util.errors import FoxtrotError
+from harness.faults.base import Fault
+from harness.history import History
+from harness.kernel import AdvanceHook, DeadlockError, VirtualLoop, run_virtual
+from harness.scenario import TARGETS, Scenario
+from harness.world import World, build_world, subscriptions
+
+__all__ = ["HISTORY_NAME", "Simulation", "policy_of", "simulate"]
+
+HISTORY_NAME = "history.jsonl"
+
+# A breaker sees an outage by its failures: this is how long the workload may need to make them.
+_DETECTION_BUDGET = 15.0
+_RECOVERY_BOUND = 60.0
+_SHUTDOWN_PATIENCE = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Where the history of a run is, and how the run ended."""
+
+    path: Path
+    digest: str
+    ending: str
+
+
+def policy_of(scenario: Scenario, name: str | None = None) -> EnginePolicy:
+    """The policy that a scenario asks for; `name` overrides it."""
+    if name is not None:
+        return POLICIES[name]
+    policy = POLICIES[scenario.policy.base]
+    breaker_names = {each.name for each in fields(BreakerPolicy)}
+    overrides: dict[str, Any] = dict(scenario.policy.overrides)  # Any: each its own type
+    of_breaker = {key: overrides.pop(key) for key in tuple(overrides) if key in breaker_names}
+    return replace(policy, breaker=replace(policy.breaker, **of_breaker), **overrides)
+
+
+def simulate(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    policy: EnginePolicy,
+    on_progress: Callable[[float], None] | None = None,
+    patch: Callable[[World], None] | None = None,
+) -> Simulation:
+    """Run a scenario in virtual time and write its history into `folder`.
+
+    Args:
+        scenario: What happens; its `seed` decides all chance.
+        folder: Where `history.jsonl` goes. Made if it is not there.
+        policy: How the engine behaves.
+        on_progress: Called now and then with the share done, from 0 to 1.
+        patch: Changes the world before it runs; for tests that sabotage the core.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / HISTORY_NAME
+    clock: list[float] = [0.0]
+    with History(path, lambda: clock[0]) as history:
+        ending = _run(scenario, policy, history, clock, on_progress, patch)
+    return Simulation(path, history.digest, ending)
+
+
+def _run(
+    scenario: Scenario,
+    policy: EnginePolicy,
+    history: History,
+    clock: list[float],
+    on_progress: Callable[[float], None] | None,
+    patch: Callable[[World], None] | None,
+) -> str:
+    horizon = scenario.duration + scenario.settle
+
+    def moved(now: float) -> None:
+        clock[0] = now
+
+    hooks: list[AdvanceHook] = [moved]
+    if on_progress is not None:
+        hooks.append(_reporter(on_progress, horizon))
+    leftovers: list[str] = []
+
+    async def main(loop: VirtualLoop) -> None:
+        world = build_world(scenario, policy, loop, history)
+        if patch is not None:
+            patch(world)
+        await _live(world, policy)
+        leftovers.extend(_leftovers())
+
+    ending, detail = "completed", ""
+    failures: list[str] = []
+    try:
+        run_virtual(
+            main,
+            max_time=horizon + _SHUTDOWN_PATIENCE + 60.0,
+            on_advance=hooks,
+            on_failure=lambda failure: failures.append(str(failure)),
+        )
+    except KeyboardInterrupt:
+        history.record("run.end", scenario.name, "interrupted", leftover_tasks=[])
+        raise
+    except DeadlockError as exc:
+        ending, detail = "deadlock", str(exc)
+    except Exception as exc:
+        ending, detail = "crashed", f"{type(exc).__name__}: {exc}"
+    history.record(
+        "run.end",
+        scenario.name,
+        ending,
+        leftover_tasks=leftovers,
+        failures=failures,
+        detail=detail,
+    )
+    return ending
+
+
+async def _live(world: World, policy: EnginePolicy) -> None:
+    scenario = world.scenario
+    _announce(world, policy)
+    world.strategy.listen()
+    world.probe.listen()
+    for name in world.venues:
+        world.tasks.spawn(f"pump {name}", world.pump(name))
+    for name in world.venues:
+        await _connect(world, name)
+    trading = world.tasks.spawn("strategy", world.strategy.trade())
+    world.tasks.spawn("probe", world.probe.run())
+    nemesis = world.tasks.spawn("nemesis", world.nemesis.run())
+    await world.clock.sleep(scenario.duration - world.clock.now())
+    trading.cancel()
+    nemesis.cancel()
+    world.nemesis.heal_all()
+    world.history.record("run.settle", scenario.name)
+    await world.clock.sleep(scenario.settle)
+    await world.probe.sample_all()
+    _read_final(world)
+    world.history.record("run.shutdown", scenario.name)
+    report = await world.engine.close()
+    world.history.record(
+        "run.closed",
+        scenario.name,
+        "timeout" if report.timed_out else "ok",
+        open_orders=[order.orderid for order in report.open_orders],
+    )
+    await world.tasks.end()
+
+
+async def _connect(world: World, name: str) -> None:
+    try:
+        await world.engine.subscribe(subscriptions(world, name), name)
+        await world.engine.connect(name)
+    except FoxtrotError:
+        pass  # recovery has it; what it does not mend, the probe sees
+
+
+def _read_final(world: World) -> None:
+    world.books.write_final()
+    for order in world.engine.oms.orders():
+        world.history.record(
+            "client.final_order",
+            order.orderid,
+            order.status.name,
+            adapter=order.adapter_name,
+            traded=world.engine.oms.filled(order.vt_orderid),
+            volume=order.volume,
+        )
+    for (adapter, vt_symbol), volume in world.engine.oms.positions().items():
+        world.history.record(
+            "client.final_position",
+            vt_symbol.rpartition(".")[0],
+            adapter=adapter,
+            volume=round(volume, 8),
+        )
+
+
+def _announce(world: World, policy: EnginePolicy) -> None:
+    scenario = world.scenario
+    world.history.record(
+        "run.start",
+        scenario.name,
+        seed=scenario.seed,
+        policy=policy.name,
+        horizon=scenario.duration + scenario.settle,
+        scenario_digest=scenario.digest,
+        proves=scenario.proves,
+        targets={name: scenario.expect.get(name, TARGETS[name]).number for name in TARGETS},
+        unexercised=list(scenario.unexercised),
+        detection_budget=_DETECTION_BUDGET,
+        recovery_bound=_RECOVERY_BOUND,
+        venues={
+            spec.name: {"profile": spec.profile, "symbols": list(spec.symbols)}
+            for spec in scenario.venues
+        },
+        faults=[_plan(fault) for fault in world.nemesis.faults],
+    )
+
+
+def _plan(fault: Fault) -> Mapping[str, Any]:  # Any: JSON
+    kind = fault.kind
+    return {
+        "id": fault.id,
+        "kind": kind.name,
+        "variant": fault.variant,
+        "category": kind.category.value,
+        "categories": [kind.category.value],
+        "venue": fault.spec.venue,
+        "begin": fault.occurrence.begin,
+        "end": fault.occurrence.end,
+        "recoverable": kind.recoverable,
+        "must_escalate": kind.must_escalate,
+        "connection": kind.connection,
+        "blocks": list(fault.blocks),
+    }
+
+
+def _leftovers() -> list[str]:
+    current = asyncio.current_task()
+    return sorted(task.get_name() for task in asyncio.all_tasks() if task is not current)
+
+
+def _reporter(on_progress: Callable[[float], None], horizon: float) -> AdvanceHook:
+    step = horizon / 100
+    reported = [0.0]
+
+    def moved(now: float) -> None:
+        if now - reported[0] >= step:
+            reported[0] = now
+            on_progress(min(1.0, now / horizon))
+
+    return moved

@@ -1,0 +1,284 @@
+"""The verdict: what a history comes to, and what many come to together.
+
+Pure functions of events: a history stored yesterday on another machine gives the same today.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.facts import Facts, fold
+from harness.history import Event
+from harness.metrics import (
+    SEED_TARGETS,
+    TALLIES,
+    MetricTally,
+    Target,
+    judge_metrics,
+    metric_result,
+)
+from harness.oracles import ORACLES, judge_invariants
+from harness.results import InvariantResult, MetricResult, Verdict, worst
+from harness.timeline import Timeline
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "InvariantResult",
+    "MetricResult",
+    "RunResult",
+    "ScenarioResult",
+    "Verdict",
+    "judge",
+    "pool",
+    "worst",
+]
+
+SCHEMA_VERSION = 1
+
+Json = dict[str, Any]  # Any: JSON
+TallyOf = Callable[[Facts], MetricTally]
+Oracle = Callable[[Facts], InvariantResult]
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """What one run of one scenario came to. Times in virtual seconds.
+
+    `tallies`, `targets` and `unexercised` are what pooling needs.
+    """
+
+    name: str
+    proves: str
+    seed: int
+    policy: str
+    digest: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    metrics: tuple[MetricResult, ...]
+    invariants: tuple[InvariantResult, ...]
+    faults: tuple[Json, ...]
+    timeline: Timeline
+    virtual_seconds: float
+    events: int
+    tallies: tuple[MetricTally, ...] = ()
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    unexercised: frozenset[str] = frozenset()
+
+    def to_dict(self) -> Json:
+        """The entry of report.json's `scenarios` list."""
+        return {
+            "name": self.name,
+            "proves": self.proves,
+            "seed": self.seed,
+            "policy": self.policy,
+            "digest": self.digest,
+            "verdict": self.verdict.value,
+            "reasons": list(self.reasons),
+            "virtual_seconds": self.virtual_seconds,
+            "events": self.events,
+            "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
+            "invariants": [invariant.to_dict() for invariant in self.invariants],
+            "faults": [dict(fault) for fault in self.faults],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What all scenarios of a run came to. `command` reproduces it."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    metrics: tuple[MetricResult, ...]
+    scenarios: tuple[ScenarioResult, ...]
+    command: str
+    seed: int | None
+    policy: str
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> Json:
+        """The content of report.json."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "verdict": self.verdict.value,
+            "command": self.command,
+            "reasons": list(self.reasons),
+            "seed": self.seed,
+            "policy": self.policy,
+            "versions": dict(self.versions),
+            "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
+            "scenarios": [scenario.to_dict() for scenario in self.scenarios],
+        }
+
+
+def judge(
+    events: Iterable[Event],
+    *,
+    digest: str = "",
+    tallies: Mapping[str, TallyOf] = TALLIES,
+    oracles: Mapping[str, Oracle] = ORACLES,
+) -> ScenarioResult:
+    """Read a history once and judge it.
+
+    A metric with nothing to count makes the scenario inconclusive, unless the scenario said that
+    it would (`unexercised`). An invariant that was never put to the test weighs nothing.
+    """
+    facts = fold(events)
+    targets = _targets(facts.header.targets)
+    counted, broken = _counted(facts, tallies)
+    metrics = (*judge_metrics(counted, targets), *broken)
+    invariants = judge_invariants(facts, oracles)
+    weighty = _weighty(metrics, facts.header.unexercised)
+    return ScenarioResult(
+        name=facts.header.scenario,
+        proves=facts.header.proves,
+        seed=facts.header.seed,
+        policy=facts.header.policy,
+        digest=digest,
+        verdict=worst([*(m.verdict for m in weighty), *(i.weight for i in invariants)]),
+        reasons=(*_metric_reasons(weighty), *_invariant_reasons(invariants)),
+        metrics=metrics,
+        invariants=invariants,
+        faults=tuple(_fault(facts, fault_id) for fault_id in facts.incidents.all),
+        timeline=facts.timeline,
+        virtual_seconds=facts.last_t,
+        events=facts.events,
+        tallies=counted,
+        targets=targets,
+        unexercised=facts.header.unexercised,
+    )
+
+
+def pool(
+    scenarios: Iterable[ScenarioResult],
+    *,
+    command: str = "",
+    seed: int | None = None,
+    policy: str = "",
+    versions: Mapping[str, str] | None = None,
+    targets: Mapping[str, Target] = SEED_TARGETS,
+) -> RunResult:
+    """Judge scenarios together: the worst of their verdicts and of the pooled metrics'.
+
+    A scenario that holds itself to less than `targets` asks for in some metric is out of that
+    metric's pool, and the result's details name it under `apart`: an outage that is meant to be
+    harder than the budget is judged by its own target, and hides neither here nor there.
+    """
+    results = tuple(scenarios)
+    metrics = tuple(_pooled(name, results, target) for name, target in targets.items())
+    weighty = [m for m in metrics if m.n or not _is_excused(m.name, results, targets)]
+    reasons = [f"{s.name}: {reason}" for s in results for reason in s.reasons]
+    if not results:
+        reasons.append("no scenario was run")
+    return RunResult(
+        verdict=worst(
+            [
+                *(scenario.verdict for scenario in results),
+                *(metric.verdict for metric in weighty),
+                *([] if results else [Verdict.INCONCLUSIVE]),
+            ]
+        ),
+        reasons=(*_metric_reasons(weighty), *reasons),
+        metrics=metrics,
+        scenarios=results,
+        command=command,
+        seed=seed,
+        policy=policy,
+        versions=dict(versions or {}),
+    )
+
+
+def _targets(told: Mapping[str, float | str]) -> dict[str, Target]:
+    return {
+        name: Target.of(told[name], usual) if name in told else usual
+        for name, usual in SEED_TARGETS.items()
+    }
+
+
+def _counted(
+    facts: Facts, tallies: Mapping[str, TallyOf]
+) -> tuple[tuple[MetricTally, ...], tuple[MetricResult, ...]]:
+    """All tallies that could be taken, and a result for each that crashed."""
+    counted, broken = [], []
+    for name, tally_of in tallies.items():
+        try:
+            counted.append(tally_of(facts))
+        except Exception as exc:  # the other metrics still have something to say
+            empty = metric_result(MetricTally(name), SEED_TARGETS[name])
+            why = f"the check crashed: {type(exc).__name__}: {exc}"
+            broken.append(dataclasses.replace(empty, details={"why": why, "crashed": True}))
+    return tuple(counted), tuple(broken)
+
+
+def _weighty(
+    metrics: Iterable[MetricResult], unexercised: frozenset[str]
+) -> tuple[MetricResult, ...]:
+    """The metrics that bear on the verdict: nothing to count, as announced, does not."""
+    return tuple(
+        metric
+        for metric in metrics
+        if metric.n or metric.details.get("crashed") or metric.name not in unexercised
+    )
+
+
+def _metric_reasons(metrics: Iterable[MetricResult]) -> list[str]:
+    return [_missed(metric) for metric in metrics if metric.verdict is not Verdict.PASS]
+
+
+def _missed(metric: MetricResult) -> str:
+    why = metric.details.get("why")
+    if metric.value is None:
+        return f"{metric.name}: {why}"
+    value = f"{metric.name} is {metric.value:.4g} (n={metric.n}), target {metric.target}"
+    return f"{value}: {why}" if why else value
+
+
+def _invariant_reasons(invariants: Iterable[InvariantResult]) -> list[str]:
+    return [
+        f"{invariant.name} {_VERBS[invariant.weight]}: {'; '.join(invariant.evidence[:1])}"
+        for invariant in invariants
+        if invariant.weight is not Verdict.PASS
+    ]
+
+
+_VERBS = {Verdict.FAIL: "broken", Verdict.INCONCLUSIVE: "undecided"}
+
+
+def _fault(facts: Facts, fault_id: str) -> Json:
+    incident = facts.incidents.all[fault_id]
+    return {
+        "id": fault_id,
+        "kind": incident.plan.kind,
+        "category": incident.plan.category,
+        "venue": incident.plan.venue,
+        "armed": incident.began is not None,
+        "fired": incident.fired,
+        "effect_seen": incident.effect_seen,
+        "healed": incident.healed == "ok",
+    }
+
+
+def _pooled(name: str, scenarios: Iterable[ScenarioResult], target: Target) -> MetricResult:
+    together, apart = MetricTally(name), {}
+    for scenario in scenarios:
+        tally = next((t for t in scenario.tallies if t.name == name), MetricTally(name))
+        own = scenario.targets.get(name, target)
+        if own.is_at_least(target):
+            together = together + tally
+        elif tally.n:
+            apart[scenario.name] = {"hits": tally.hits, "n": tally.n, "target": str(own)}
+    result = metric_result(together, target)
+    return dataclasses.replace(result, details={**result.details, "apart": apart})
+
+
+def _is_excused(
+    name: str, scenarios: Iterable[ScenarioResult], targets: Mapping[str, Target]
+) -> bool:
+    """Whether no scenario was to contribute to this metric's pool."""
+    return all(
+        name in scenario.unexercised
+        or not scenario.targets.get(name, targets[name]).is_at_least(targets[name])
+        for scenario in scenarios
+    )

@@ -1,0 +1,285 @@
+"""Builds a world from a scenario: the only place where its parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.server.engine import MainEngine
+from foxtrot.server.policy import EnginePolicy
+from foxtrot.util.constants import Exchange
+from foxtrot.util.object import SubscribeRequest
+from harness.books import Books
+from harness.history import History
+from harness.kernel import EPOCH, RandomStreams, VirtualClock, VirtualLoop
+from harness.nemesis import Nemesis
+from harness.network import Link
+from harness.probe import Probe
+from harness.recorder import Recorder
+from harness.scenario import Occurrence, Scenario, VenueSpec
+from harness.venue import (
+    BINANCE,
+    DEFAULT_INSTRUMENTS,
+    AccountSpec,
+    Instrument,
+    Profile,
+    Venue,
+    csv_tape,
+    random_tape,
+)
+from harness.workload import Desk, Market, Strategy
+
+__all__ = ["PROFILES", "World", "build_world"]
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE,)}
+
+# Enough that only a fault, never the workload, runs out of money.
+_FUNDS = 1_000_000_000.0
+_QUOTES = ("USDT", "USDC", "USD", "BTC", "HKD")
+
+
+@dataclass(slots=True)
+class World:
+    """Everything of one run, ready to be driven."""
+
+    scenario: Scenario
+    loop: VirtualLoop
+    clock: VirtualClock
+    history: History
+    occurrences: tuple[Occurrence, ...]
+    venues: dict[str, Venue]
+    links: dict[str, Link]
+    engine: MainEngine
+    books: Books
+    nemesis: Nemesis
+    strategy: Strategy
+    probe: Probe
+    markets: tuple[Market, ...]
+    tasks: Tasks
+
+    async def pump(self, name: str) -> None:
+        """Move one venue's market on, tick by tick, until its tape ends."""
+        venue, link = self.venues[name], self.links[name]
+        while (at := venue.next_event_at()) is not None:
+            await self.clock.sleep(at - self.clock.now())
+            for connection_id, frame in venue.advance(max(at, self.clock.now())):
+                link.deliver(connection_id, frame)
+
+
+@dataclass(slots=True)
+class Tasks:
+    """The harness's own tasks, ended in the order in which they began."""
+
+    _running: dict[asyncio.Task[Any], None] = field(default_factory=dict)
+    _broken: list[BaseException] = field(default_factory=list)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task."""
+        task = asyncio.get_running_loop().create_task(work, name=f"harness: {name}")
+        self._running[task] = None
+        task.add_done_callback(self._ended)
+        return task
+
+    def check(self) -> None:
+        """Raise the first error that ended a task. A broken harness must not pass for a result."""
+        if self._broken:
+            raise self._broken[0]
+
+    async def end(self, *, patience: float = 0.0) -> None:
+        """Wait `patience` seconds for the tasks to end by themselves, then cancel the rest."""
+        tasks = tuple(self._running)
+        if tasks and patience:
+            await asyncio.wait(tasks, timeout=patience)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.check()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.pop(task, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._broken.append(error)
+
+
+def build_world(
+    scenario: Scenario, policy: EnginePolicy, loop: VirtualLoop, history: History
+) -> World:
+    """Put the parts together. Nothing runs yet."""
+    clock = VirtualClock(loop)
+    streams = RandomStreams(scenario.seed)
+    occurrences = scenario.occurrences(streams.stream("schedule"))
+    books = Books(history)
+    recorder = Recorder(history)
+    tasks = Tasks()
+    links: dict[str, Link] = {}
+    nemesis: Nemesis
+
+    def intervened(knob_id: str, subject_id: str, what: str) -> None:
+        nemesis.intervened(knob_id, subject_id, what)
+
+    for spec in scenario.venues:
+        venue = _venue(spec, scenario, streams, books, intervened)
+        links[spec.name] = _link(spec, venue, clock, streams, history)
+    nemesis = Nemesis(occurrences, links, history=history, clock=clock, streams=streams)
+    engine = MainEngine(
+        policy=policy,
+        clock=clock,
+        rng=streams.stream("engine"),
+        alert_sinks=[recorder.on_alert],
+        listeners=[recorder.on_event],
+        order_prefix="engine",
+    )
+    markets = tuple(_markets(scenario))
+    desk = Desk(engine, history, recorder)
+    strategy = Strategy(
+        desk,
+        engine,
+        scenario.workload,
+        markets,
+        history,
+        clock,
+        streams.stream("strategy"),
+        tasks.spawn,
+    )
+    probe = Probe(
+        engine,
+        links,
+        markets,
+        books,
+        nemesis=nemesis,
+        desk=desk,
+        history=history,
+        clock=clock,
+        tick_intervals={spec.name: spec.tick_interval for spec in scenario.venues},
+    )
+    for spec in scenario.venues:
+        engine.add_adapter(
+            SimulatedAdapter,
+            spec.name,
+            standby_for=spec.standby_for,
+            session=links[spec.name],
+            exchange=exchange_of(spec),
+            api_key=f"key-{spec.name}",
+            clock=clock,
+        )
+    return World(
+        scenario=scenario,
+        loop=loop,
+        clock=clock,
+        history=history,
+        occurrences=occurrences,
+        venues={name: link.venue for name, link in links.items()},
+        links=links,
+        engine=engine,
+        books=books,
+        nemesis=nemesis,
+        strategy=strategy,
+        probe=probe,
+        markets=markets,
+        tasks=tasks,
+    )
+
+
+def subscriptions(world: World, adapter: str) -> list[SubscribeRequest]:
+    """What an adapter is to be subscribed to."""
+    return [
+        SubscribeRequest(symbol=market.instrument.symbol, exchange=market.exchange)
+        for market in world.markets
+        if market.adapter == adapter
+    ]
+
+
+def exchange_of(spec: VenueSpec) -> Exchange:
+    """The exchange whose name ends the symbols of a venue: its own, or its profile's."""
+    names = Exchange.__members__
+    return names.get(spec.name) or names.get(spec.profile.upper()) or Exchange.LOCAL
+
+
+def instrument_of(symbol: str, price: float) -> Instrument:
+    """The instrument of a symbol: a known one, or one with common filters, opening at `price`."""
+    known = {each.symbol: each for each in DEFAULT_INSTRUMENTS}
+    if symbol in known:
+        return replace(known[symbol], start_price=Decimal(str(price)))
+    quote = next((q for q in _QUOTES if symbol.endswith(q) and symbol != q), "USD")
+    return replace(
+        DEFAULT_INSTRUMENTS[-1],
+        symbol=symbol,
+        base=symbol.removesuffix(quote) or symbol,
+        quote=quote,
+        start_price=Decimal(str(price)),
+    )
+
+
+def _venue(
+    spec: VenueSpec,
+    scenario: Scenario,
+    streams: RandomStreams,
+    books: Books,
+    intervened: Any,
+) -> Venue:
+    instruments = [instrument_of(symbol, s.price) for symbol, s in spec.symbols.items()]
+    assets = dict.fromkeys(a for each in instruments for a in (each.base, each.quote))
+    volatility = next(iter(spec.symbols.values())).volatility
+    tape = (
+        csv_tape(
+            {instruments[0].symbol: spec.tape.csv},
+            instruments,
+            horizon=scenario.duration,
+        )
+        if spec.tape
+        else random_tape(
+            instruments,
+            lambda name: streams.stream(f"{spec.name}.{name}"),
+            interval=spec.tick_interval,
+            volatility=volatility,
+        )
+    )
+    return Venue(
+        spec.name,
+        PROFILES[spec.profile],
+        instruments,
+        tape,
+        epoch=EPOCH.timestamp(),
+        on_event=books.hook(spec.name),
+        on_intervention=intervened,
+        accounts=[
+            AccountSpec("main", f"key-{spec.name}", dict.fromkeys(assets, _FUNDS)),
+        ],
+    )
+
+
+def _link(
+    spec: VenueSpec, venue: Venue, clock: VirtualClock, streams: RandomStreams, history: History
+) -> Link:
+    link: Link
+
+    def push() -> None:
+        for connection_id, frame in venue.take_frames():
+            link.deliver(connection_id, frame)
+
+    link = Link(
+        spec.name,
+        venue,
+        now=clock.now,
+        rng=streams.stream(f"latency.{spec.name}"),
+        latency=spec.latency.mean,
+        jitter=spec.latency.jitter,
+        api_key=f"key-{spec.name}",
+        history=history,
+        after_request=push,
+    )
+    return link
+
+
+def _markets(scenario: Scenario) -> list[Market]:
+    return [
+        Market(spec.name, exchange_of(spec), instrument_of(symbol, s.price))
+        for spec in scenario.venues
+        if spec.standby_for is None
+        for symbol, s in spec.symbols.items()
+    ]

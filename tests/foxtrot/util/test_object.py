@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime as dt
+import pickle
+
+import pytest
+
+from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.object import (
+    AccountData,
+    CancelRequest,
+    OrderData,
+    OrderRequest,
+    PositionData,
+    SubscribeRequest,
+    TickData,
+    TradeData,
+)
+
+NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+REQUEST = OrderRequest(
+    symbol="BTCUSDT",
+    exchange=Exchange.BINANCE,
+    direction=Direction.SHORT,
+    type=OrderType.POST_ONLY,
+    volume=2.0,
+    price=3.0,
+    reference="mine",
+    extra={"note": 1},
+)
+ORDER = REQUEST.create_order_data("7", "binance")
+TRADE = TradeData(
+    symbol="BTCUSDT",
+    exchange=Exchange.BINANCE,
+    adapter_name="binance",
+    orderid="7",
+    tradeid="9",
+    direction=Direction.SHORT,
+)
+TICK = TickData(
+    symbol="BTCUSDT",
+    exchange=Exchange.BINANCE,
+    adapter_name="binance",
+    datetime=NOW,
+    last_price=1.0,
+)
+POSITION = PositionData(symbol="BTCUSDT", exchange=Exchange.BINANCE, adapter_name="binance")
+ACCOUNT = AccountData(adapter_name="binance", accountid="USDT", balance=10.0, frozen=4.0)
+ALL = [
+    REQUEST,
+    ORDER,
+    TRADE,
+    TICK,
+    POSITION,
+    ACCOUNT,
+    SubscribeRequest(symbol="BTCUSDT", exchange=Exchange.IB),
+    CancelRequest(symbol="BTCUSDT", exchange=Exchange.IB, orderid="7"),
+]
+
+
+def test_names_are_unique_over_venues_and_adapters() -> None:
+    assert [
+        REQUEST.vt_symbol,
+        ORDER.vt_orderid,
+        TRADE.vt_orderid,
+        TRADE.vt_tradeid,
+        POSITION.vt_positionid,
+        ACCOUNT.vt_accountid,
+    ] == [
+        "BTCUSDT.BINANCE",
+        "binance.7",
+        "binance.7",
+        "binance.9",
+        "binance.BTCUSDT.BINANCE.Net",
+        "binance.USDT",
+    ]
+
+
+def test_an_order_starts_as_its_request_with_nothing_acknowledged() -> None:
+    assert ORDER == OrderData(
+        symbol="BTCUSDT",
+        exchange=Exchange.BINANCE,
+        adapter_name="binance",
+        orderid="7",
+        type=OrderType.POST_ONLY,
+        direction=Direction.SHORT,
+        price=3.0,
+        volume=2.0,
+        reference="mine",
+    )
+    assert (ORDER.status, ORDER.venue_orderid, ORDER.traded) == (Status.SUBMITTING, "", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_active", "is_final"),
+    [
+        (Status.SUBMITTING, True, False),
+        (Status.NOTTRADED, True, False),
+        (Status.PARTTRADED, True, False),
+        (Status.ALLTRADED, False, True),
+        (Status.CANCELLED, False, True),
+        (Status.REJECTED, False, True),
+        (Status.UNKNOWN, False, False),
+    ],
+)
+def test_an_unknown_order_is_neither_active_nor_final(
+    status: Status, is_active: bool, is_final: bool
+) -> None:
+    order = dataclasses.replace(ORDER, status=status)
+    assert (order.is_active(), status.is_final) == (is_active, is_final)
+
+
+def test_what_is_available_is_what_orders_do_not_hold() -> None:
+    assert ACCOUNT.available == 6.0
+
+
+@pytest.mark.parametrize("value", ALL, ids=lambda v: type(v).__name__)
+def test_values_are_frozen_hashable_and_travel(value: object) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        value.symbol = "ETHUSDT"  # type: ignore[attr-defined]
+    assert value in {value}
+    assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == value
