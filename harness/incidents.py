@@ -17,6 +17,8 @@ __all__ = ["Incident", "IncidentLog"]
 #: Categories whose effect is in the data, where neither a link nor a probe need see it.
 _IN_THE_DATA = frozenset({"market_data", "validation"})
 _OF_A_CONNECTION = frozenset({"connect", "stream", "ping"})
+#: Effects that only make a request slower. What the venue answered to it is then its own answer.
+_ONLY_SLOWER = frozenset({"delayed"})
 _NO_EFFECT = frozenset({"", "none"})
 _PARTS_OF_HEALTH = ("connected", "ticking", "reconciled", "canary")
 
@@ -47,7 +49,8 @@ class Incident:
     """One planned fault occurrence and what became of it. Times in virtual seconds.
 
     `impact` is when the first thing went wrong for which the fault is to blame, `restored` when
-    the probe found everything well again for good, None when it never did.
+    the probe found everything well again for good, None when it never did. `must_surface`: the
+    client side cannot have missed it, so that an error record is due.
     """
 
     plan: FaultPlan
@@ -62,6 +65,7 @@ class Incident:
     escalated: float | None = None
     errors: int = 0
     is_on_connection: bool = False
+    must_surface: bool = False
     health: dict[str, _Health] = field(default_factory=dict)
 
     @property
@@ -103,6 +107,7 @@ class Incident:
             self.adapters.append(adapter)
             self.health[adapter] = _Health()
         if self.plan.category in _IN_THE_DATA:
+            self.must_surface = True
             self.hurt(event.t, adapter)
 
     def hurt(self, since: float, adapter: str) -> None:
@@ -133,11 +138,13 @@ class IncidentLog:
     def __init__(self) -> None:
         self.all: dict[str, Incident] = {}
         self.spurious_alerts: set[str] = set()
-        self._touched: dict[str, tuple[Incident, float]] = {}
+        self._touched: dict[str, tuple[Incident, float, bool]] = {}
+        self._patience = 0.0
         self._active: list[Incident] = []
 
-    def plan(self, plans: Iterable[FaultPlan]) -> None:
-        """Expect these faults."""
+    def plan(self, plans: Iterable[FaultPlan], patience: float) -> None:
+        """Expect these faults. `patience`: seconds after which the client must have noticed."""
+        self._patience = patience
         self.all = {plan.id: Incident(plan) for plan in plans}
 
     def effective(self) -> Iterator[Incident]:
@@ -186,7 +193,7 @@ class IncidentLog:
         touched = str(event.details.get("correlation_id") or "")
         if touched:
             # The last fault to touch it is the one that ended it.
-            self._touched[touched] = (incident, event.t)
+            self._touched[touched] = (incident, event.t, effect in _ONLY_SLOWER)
         incident.is_on_connection |= event.details.get("operation") in _OF_A_CONNECTION
         self._activate(incident)
 
@@ -203,11 +210,20 @@ class IncidentLog:
             incident.health[adapter].settle()
         self._drop_finished()
 
-    def link_ended(self, event: Event, adapter: str, *, is_bad: bool) -> None:
-        """Take link.done, link.open or link.close; `is_bad`: it ended other than as asked."""
+    def link_ended(
+        self, event: Event, adapter: str, *, is_bad: bool, is_canary: bool = False
+    ) -> None:
+        """Take link.done, link.open or link.close; `is_bad`: it ended other than as asked.
+
+        A canary that was given up ended by the harness's patience: no record of it is due.
+        """
         found = self._touched.get(event.id)
         if found is not None and is_bad:
-            incident, since = found
+            incident, since, is_only_slower = found
+            if is_only_slower and event.outcome == "error":
+                del self._touched[event.id]
+                return
+            incident.must_surface |= not (is_canary and event.outcome == "abandoned")
             incident.hurt(since, adapter)
             self._activate(incident)  # a request may outlast its fault, and the repair
 
@@ -219,6 +235,8 @@ class IncidentLog:
         for incident in active:
             if not is_well and self._is_to_blame(incident, active):
                 incident.hurt(event.t, event.id)
+                began = event.t if incident.impact is None else incident.impact
+                incident.must_surface |= event.t - began >= self._patience
             incident.probed(event.t, event.id, is_well=is_well)
         if is_well and active:
             self._drop_finished()

@@ -10,13 +10,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.history import History
 from harness.venue import Venue
 
-__all__ = ["LANES", "Delay", "Drop", "Effect", "Fail", "Hang", "Link", "LinkRule", "Replace"]
+__all__ = [
+    "CURRENT_CALL",
+    "LANES",
+    "Delay",
+    "Drop",
+    "Effect",
+    "Fail",
+    "Hang",
+    "Link",
+    "LinkRule",
+    "Replace",
+]
+
+CURRENT_CALL: ContextVar[str] = ContextVar("current_call", default="")
+"""The strategy's call on whose behalf the present task runs. It ties requests to calls without
+asking the core: the context travels with the awaits, whatever the core does in between."""
 
 LANES = {
     Operation.PLACE_ORDER: "orders",
@@ -147,7 +163,7 @@ class Link:
         await self.close()
         outcome = "timeout"
         try:
-            await self._pass(rule.opening(connection_id) for rule in self.rules.values())
+            await self._pass(rule.opening(connection_id) for rule in self._imposed())
             await self._transit(2 * self._one_way())
             if not self.venue.connect(connection_id, self._api_key, self._now()):
                 raise ConnectionRefusedError("the venue takes no connection")
@@ -168,7 +184,7 @@ class Link:
         stream = self._stream
         if stream is None:
             raise ConnectionResetError("the connection is closed")
-        await self._pass(rule.pinging(stream.connection_id) for rule in self.rules.values())
+        await self._pass(rule.pinging(stream.connection_id) for rule in self._imposed())
         await self._transit(2 * self._one_way())
 
     async def request(self, request: VenueRequest) -> VenueReply:
@@ -209,7 +225,7 @@ class Link:
         if stream is None or stream.connection_id != connection_id:
             return
         delay = self._one_way()
-        for rule in self.rules.values():
+        for rule in self._imposed():
             effect = rule.framing(connection_id, frame)
             if isinstance(effect, Drop | Hang):
                 return
@@ -223,12 +239,12 @@ class Link:
             stream.on_frame(frame)
 
     async def _exchange(self, request: VenueRequest, progress: _Progress) -> VenueReply:
-        await self._pass(rule.sending(request) for rule in self.rules.values())
+        await self._pass(rule.sending(request) for rule in self._imposed())
         await self._transit(self._one_way())
         progress.delivered = True
         reply = self.venue.handle(request, self._now())
         self._after_request()
-        effects = (rule.replying(request, reply) for rule in self.rules.values())
+        effects = (rule.replying(request, reply) for rule in self._imposed())
         reply = await self._pass(effects) or reply
         await self._transit(self._one_way())
         return reply
@@ -261,6 +277,10 @@ class Link:
             if timer is not None:
                 timer.cancel()
 
+    def _imposed(self) -> tuple[LinkRule, ...]:
+        """The rules as they are now; a message that is held up meets no later ones."""
+        return tuple(self.rules.values())
+
     def _one_way(self) -> float:
         return max(0.0, self._latency + self._jitter * (2 * self._rng.random() - 1))
 
@@ -282,6 +302,7 @@ class Link:
             operation=request.operation.value,
             lane=LANES.get(request.operation, "queries"),
             client_id=request.params.get("client_id", ""),
+            call=CURRENT_CALL.get(),
         )
 
 

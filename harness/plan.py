@@ -53,6 +53,11 @@ class FaultPlan:
             blocks=frozenset(entry.get("blocks") or ()),
         )
 
+    @property
+    def length(self) -> float:
+        """Planned seconds from begin to end; without bound when no end is planned."""
+        return float("inf") if self.end is None else self.end - self.begin
+
     def stops(self, operation: str) -> bool:
         """Whether `operation` cannot succeed while the fault lasts."""
         return operation in self.blocks or ANY in self.blocks

@@ -19,19 +19,16 @@ from foxtrot.util.errors import FoxtrotError, Outcome
 from foxtrot.util.event import EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
 from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TickData, TradeData
 from harness.history import History
+from harness.network import CURRENT_CALL
 from harness.recorder import Recorder
 from harness.scenario import Workload as WorkloadSpec
 from harness.venue import Instrument
 
 __all__ = ["Desk", "Market", "Strategy"]
 
-_OUTCOMES = {
-    Outcome.NOT_SENT: "blocked",
-    Outcome.UNKNOWN: "unknown",
-    Outcome.REJECTED: "failed",
-    Outcome.NONE: "failed",
-}
 _CANCEL_AFTER = (1.0, 10.0)
+# Balances cost a venue much more to answer than one order, and are asked for less often.
+_ACCOUNT_SHARE = 0.2
 _SIDES = {"BUY": Direction.LONG, "SELL": Direction.SHORT}
 
 
@@ -115,12 +112,14 @@ class Desk:
         op_id = f"op-{self._calls}"
         self._history.record("client.invoke", op_id, **facts)
         outcome, error = "failed", None
+        token = CURRENT_CALL.set(op_id)
         try:
             result = await call()
             outcome = "unknown" if result is _UNSETTLED else "ok"
         except FoxtrotError as exc:
-            outcome, error = _OUTCOMES[exc.outcome], exc
+            outcome, error = _ending(exc), exc
         finally:
+            CURRENT_CALL.reset(token)
             self._history.record(
                 "client.return",
                 op_id,
@@ -159,6 +158,7 @@ class Strategy:
     rng: random.Random
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
     _ticks: dict[str, TickData] = field(default_factory=dict)
+    _last_order: dict[str, CancelRequest] = field(default_factory=dict)
     _orders: int = 0
 
     def listen(self) -> None:
@@ -189,25 +189,29 @@ class Strategy:
     async def _place(self, market: Market, request: OrderRequest) -> None:
         wants_cancel = self.rng.random() < self.spec.cancels
         patience = self.rng.uniform(*_CANCEL_AFTER)
-        await self.desk.place(market.adapter, request)
+        by_id = CancelRequest(
+            symbol=request.symbol, exchange=request.exchange, orderid=request.reference
+        )
+        if await self.desk.place(market.adapter, request):
+            self._last_order[market.adapter] = by_id
         if not wants_cancel or request.type is OrderType.MARKET:
             return
         await self.clock.sleep(patience)
         order = self.engine.oms.order(f"{market.adapter}.{request.reference}")
         if order is not None and order.is_active():
-            await self.desk.cancel(
-                market.adapter,
-                CancelRequest(
-                    symbol=request.symbol, exchange=request.exchange, orderid=request.reference
-                ),
-            )
+            await self.desk.cancel(market.adapter, by_id)
 
     def _question(self) -> None:
         market = self.rng.choice(self.markets)
-        self.spawn(f"account {market.adapter}", self._ask(market))
+        about_account = self.rng.random() < _ACCOUNT_SHARE
+        self.spawn(f"question {market.adapter}", self._ask(market, about_account))
 
-    async def _ask(self, market: Market) -> None:
-        await self.desk.account(market.adapter)
+    async def _ask(self, market: Market, about_account: bool) -> None:
+        last = self._last_order.get(market.adapter)
+        if about_account or last is None:
+            await self.desk.account(market.adapter)
+        else:
+            await self.desk.look_up(market.adapter, last)
 
     def _request(self, market: Market) -> OrderRequest | None:
         """An order near the last price seen; None before there is one."""
@@ -218,19 +222,16 @@ class Strategy:
         if tick is None:
             return None
         instrument = market.instrument
-        tick_size, lot_size = float(instrument.tick_size), float(instrument.lot_size)
+        lot = float(instrument.lot_size)
+        near = tick.last_price * (1 + offset)
         self._orders += 1
         return OrderRequest(
             symbol=instrument.symbol,
             exchange=market.exchange,
             direction=_SIDES[side],
             type=OrderType.MARKET if is_market else OrderType.LIMIT,
-            volume=instrument.quantity(
-                max(1, round(self.spec.notional / tick.last_price / lot_size))
-            ),
-            price=0.0
-            if is_market
-            else instrument.price(round(tick.last_price * (1 + offset) / tick_size)),
+            volume=instrument.quantity(max(1, round(self.spec.notional / near / lot))),
+            price=0.0 if is_market else instrument.price(round(near / float(instrument.tick_size))),
             reference=f"{market.adapter}-i{self._orders}",
         )
 
@@ -261,6 +262,14 @@ class Strategy:
             quantity=trade.volume,
             price=trade.price,
         )
+
+
+def _ending(error: FoxtrotError) -> str:
+    """`blocked`: nothing left, as the engine says; the links' record is held against it."""
+    if error.outcome is Outcome.UNKNOWN:
+        return "unknown"
+    attempted = error.outcome is not Outcome.NOT_SENT or error.context.get("attempted")
+    return "failed" if attempted else "blocked"
 
 
 def _name_of(direction: Direction) -> str:

@@ -19,7 +19,7 @@ from foxtrot.server.orders import OrderPipeline, named
 from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ErrorSeverity, FoxtrotError
+from foxtrot.util.errors import ErrorCategory, ErrorSeverity, FoxtrotError
 from foxtrot.util.event import (
     EVENT_ERROR,
     EVENT_ORDER,
@@ -277,6 +277,8 @@ class MainEngine:
         self.event_engine.put(Event(EVENT_ERROR, error))
         if not self.policy.recovery or self._closing or self.error_recovery.is_recovering(name):
             return
+        if error.category is ErrorCategory.ORDER_EXECUTION:
+            return  # an answer, or an unknown outcome: the order pipeline sees to either
         if error.recoverable or error.severity >= ErrorSeverity.HIGH:
             self._spawn(f"recover {name}", self._recover_quietly(error))
 

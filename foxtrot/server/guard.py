@@ -33,6 +33,9 @@ T = TypeVar("T")
 # millisecond and a request that arrives early is what turns a 429 into a ban.
 _GATE_MARGIN = 0.25
 
+# Request weight is counted by the minute: longer than that, no such wait is of use.
+_LONGEST_UNNAMED_WAIT = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
@@ -53,6 +56,7 @@ class RateGate:
         self._clock = clock
         self._default_wait = default_wait
         self._opens_at = 0.0
+        self._unnamed = 0
 
     @property
     def wait(self) -> float:
@@ -60,9 +64,22 @@ class RateGate:
         return max(0.0, self._opens_at - self._clock.now())
 
     def hold(self, error: FoxtrotError) -> None:
-        """Stay closed for as long as the venue's refusal asks; never shortens an earlier one."""
-        seconds = self._default_wait if error.retry_after is None else error.retry_after
+        """Stay closed as long as the refusal asks; never shortens what an earlier one asked.
+
+        A refusal that names no time is answered by a wait of our own, which doubles while such
+        refusals follow each other.
+        """
+        seconds = error.retry_after
+        if seconds is None or error.context.get("retry_after_source") == "default":
+            if self.wait > 0:
+                return  # the answer to a request that was on the wire already
+            seconds = min(self._default_wait * 2.0**self._unnamed, _LONGEST_UNNAMED_WAIT)
+            self._unnamed += 1
         self._opens_at = max(self._opens_at, self._clock.now() + seconds + _GATE_MARGIN)
+
+    def served(self) -> None:
+        """A request was answered well: the next refusal is the first again."""
+        self._unnamed = 0
 
     def check(self) -> None:
         """Raise RateLimitError with outcome NOT_SENT while closed."""
@@ -147,21 +164,28 @@ class AdapterGuard:
         limit = self._policy.deadlines[lane] if deadline is None else deadline
         ends_at = self._clock.now() + limit
         tries = 0
+        telling: FoxtrotError | None = None
         while True:
             try:
                 if admit is not None:
                     admit()
-                return await self.attempt(lane, operation, attempt)
+                return await self._attempt(lane, operation, attempt)
             except FoxtrotError as error:
+                # Of a call that was tried once, "the breaker is open" is not the whole truth: what
+                # the last attempt that went out met with is what its caller has to know.
+                if telling is None or error.context.get("attempted"):
+                    telling = error
                 delay = self._delay(error, tries, kind, ends_at - self._clock.now())
                 if delay is None:
-                    error.context.setdefault("attempts", tries + 1)
-                    raise
+                    telling.context.setdefault("attempts", tries + 1)
+                    if telling is error:
+                        raise
+                    raise telling from telling.__cause__
                 tries += 1
                 self._on_retry(CallRetried(self.adapter_name, operation, tries, delay, error))
             await self._clock.sleep(delay)
 
-    async def attempt(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _attempt(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """One attempt: through the gate, through the lane's breaker, in bounded time."""
         self.gate.check()
         return await self.breakers[lane].call_async(self._timed, operation, attempt)
@@ -178,15 +202,19 @@ class AdapterGuard:
     async def _timed(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._policy.call_timeout):
-                return await attempt()
+                result = await attempt()
         except Exception as exc:
             error = self._classifier.classify(exc, adapter=self.adapter_name, operation=operation)
+            error.context["attempted"] = True
             if error.category is ErrorCategory.RATE_LIMIT:
                 self.gate.hold(error)
             self._on_error(error)
             if error is exc:
                 raise
             raise error from exc
+        else:
+            self.gate.served()
+            return result
 
     def _delay(
         self, error: FoxtrotError, tries: int, kind: OperationKind, remaining: float
@@ -194,6 +222,8 @@ class AdapterGuard:
         """Seconds to wait before the next try; None when there must be none."""
         if not error.recoverable or tries >= self._policy.max_retries:
             return None
+        if error.category is ErrorCategory.ORDER_EXECUTION:
+            return None  # an answer about an order is followed by a look-up, not by the same again
         if error.outcome is Outcome.UNKNOWN and kind is OperationKind.NOT_IDEMPOTENT:
             return None
         try:

@@ -38,6 +38,8 @@ _LIFETIME_MARGIN = 1.0
 # Fills usually follow an order's update within a moment; only after it are they asked for.
 _FILL_PATIENCE = 1.0
 
+_READY_POLL = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
@@ -261,21 +263,18 @@ class OrderPipeline:
         misses = 0
         for wait in self._lookup_waits():
             await self._clock.sleep(wait)
+            await self._until_ready(connection)
             if self._known(order).status is not Status.UNKNOWN:
                 return True
-            if not connection.ready:
-                continue
             try:
-                found = await self.look_up(connection, _by_id(order))
-                missing = found is None and not await self._was_traded(connection, order)
+                if await self.look_up(connection, _by_id(order)) is not None:
+                    return True
+                misses += 1
+                if misses >= self._policy.unknown_misses and self._has_expired(connection, order):
+                    misses = 0
+                    await self._conclude(connection, order)
             except FoxtrotError:
                 continue  # a question that failed is no evidence of anything
-            if not missing:
-                return True
-            misses += 1
-            if misses >= self._policy.unknown_misses and self._has_expired(connection, order):
-                await self._never_arrived(connection, order)
-                misses = 0
         return self._known(order).status is not Status.UNKNOWN
 
     def _lookup_waits(self) -> Iterator[float]:
@@ -286,9 +285,10 @@ class OrderPipeline:
                 return
             yield wait
 
-    async def _was_traded(self, connection: AdapterConnection, order: OrderData) -> bool:
-        await self._fetch_trades(connection, order.symbol, lane=Lane.QUERIES)
-        return self._oms.filled(order.vt_orderid) > 0
+    async def _until_ready(self, connection: AdapterConnection) -> None:
+        # Asking a venue that is away teaches nothing, and wears out the patience of the look-ups.
+        while not connection.ready:
+            await self._clock.sleep(_READY_POLL)
 
     def _has_expired(self, connection: AdapterConnection, order: OrderData) -> bool:
         """Whether the request can no longer execute, wherever it is. False when unbounded."""
@@ -298,8 +298,14 @@ class OrderPipeline:
             return False
         return self._clock.now() > sent.last_at + lifetime + _LIFETIME_MARGIN
 
-    async def _never_arrived(self, connection: AdapterConnection, order: OrderData) -> None:
-        """Send again under the same id if still wanted, else report what is now certain."""
+    async def _conclude(self, connection: AdapterConnection, order: OrderData) -> None:
+        """No look-up found the order: unless its fills are there, it never arrived.
+
+        Then it is sent again under the same id if it is still wanted, and given up if not.
+        """
+        await self._fetch_trades(connection, order.symbol, lane=Lane.QUERIES)
+        if self._oms.filled(order.vt_orderid) > 0:
+            return  # it was there and is gone from the look-ups: the next one, or a person, tells
         sent = self._sent[order.vt_orderid]
         if self._clock.now() - sent.first_at > self._policy.resend_within:
             self._settle(order, Status.REJECTED)

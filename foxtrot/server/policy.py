@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from foxtrot.util.circuit_breaker import CircuitBreaker
 from foxtrot.util.clock import Clock
+from foxtrot.util.errors import ErrorCategory, FoxtrotError
 
 __all__ = ["POLICIES", "BreakerPolicy", "EnginePolicy", "Lane"]
 
@@ -51,10 +52,16 @@ class BreakerPolicy:
             timeout_growth=self.growth,
             max_timeout=dt.timedelta(seconds=self.max_open_seconds),
             clock=clock,
+            excluded=_is_rate_limit,
         )
         if not self.enabled:
             breaker.disable()
         return breaker
+
+
+def _is_rate_limit(error: BaseException) -> bool:
+    # A venue that asks for quiet is alive, and the gate keeps every lane quiet already.
+    return isinstance(error, FoxtrotError) and error.category is ErrorCategory.RATE_LIMIT
 
 
 def _default_deadlines() -> Mapping[Lane, float]:
@@ -106,7 +113,7 @@ class EnginePolicy:
     heartbeat_interval: float = 5.0
     heartbeat_timeout: float = 3.0
     stale_after: float = 10.0
-    unknown_lookups: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)
+    unknown_lookups: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0)
     unknown_misses: int = 3
     unknown_deadline: float | None = 120.0
     resend_within: float = 30.0

@@ -199,8 +199,9 @@ class BreakerCore:
         """What time alone changes: an open window ends, a lease ends."""
         if self.state is CircuitState.OPEN and self._is_over(self.open_until, now):
             self._move(CircuitState.HALF_OPEN, now, "open_time_over")
-        expired = [p for p in self._probes if not self._holds_lease(p, now)]
-        for probe in expired:
+        if not self._probes:
+            return
+        for probe in [p for p in self._probes if not self._holds_lease(p, now)]:
             self._probes.remove(probe)
             self._counts["expired"] += 1
             self._emit(BreakerEventKind.EXPIRED, now, "lease_over")

@@ -55,7 +55,8 @@ class Gate:
         now = self._clock.now()
         with self._lock:
             grant = self.core.admit(now)
-            failures, wait = self.core.failure_count, self.core.retry_after(now)
+            if grant is None:
+                failures, wait = self.core.failure_count, self.core.retry_after(now)
         self._deliver()
         if grant is None:
             raise CircuitBreakerOpenError(

@@ -55,14 +55,14 @@ def restore(core: BreakerCore, data: Mapping[str, Any], now: float, wall: float)
 def _resumed(core: BreakerCore, data: Mapping[str, Any], now: float, wall: float) -> dict[str, Any]:
     mode = BreakerMode(data["mode"])
     state = CircuitState(data["state"])
+    grown = float(data["open_time"])
     is_forced = mode is BreakerMode.FORCED_OPEN
-    # Probes in flight died with the process: a half-open breaker comes back as an open one whose
-    # time is over, and so with all its permits.
     return {
         "mode": mode,
-        "state": CircuitState.OPEN if state is CircuitState.HALF_OPEN else state,
+        "state": state,
         "failure_count": int(data["failure_count"]),
-        "open_time": min(core.rules.max_timeout, float(data["open_time"])),
+        # Growth belongs to the outage that is on; without one, today's configuration holds.
+        "open_time": core.rules.timeout if state is CircuitState.CLOSED else grown,
         "open_until": math.inf if is_forced else _monotonic(data["open"], now, wall),
         "held_until": _monotonic(data["hold"], now, wall),
     }

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 
 from harness.facts.judgement import Judgement, at
 from harness.facts.ledger import Ledger
-from harness.facts.links import PLACE, Links, Request
+from harness.facts.links import CANCEL, PLACE, Links, Request
 from harness.history import Event
 
 __all__ = ["Call", "Calls", "Retried"]
 
 #: Statuses after which the same request may succeed a moment later. A ban is none of them.
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+
+
+_UNKNOWN_FATES = frozenset({"", "ok", "reset", "lost", "abandoned"})
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class Call:
     canary: bool
     attempts: list[Request] = field(default_factory=list)
     new_orders_fail: bool = False
+    was_hopeless: bool = False
 
     @property
     def failed_retryably_at_first(self) -> bool:
@@ -36,6 +40,12 @@ class Call:
             return False
         first = self.attempts[0]
         return first.outcome != "error" or first.status in RETRYABLE
+
+    @property
+    def may_have_acted(self) -> list[Request]:
+        """The attempts that did something at the venue, or of which nobody knows."""
+        unknown = _UNKNOWN_FATES if self.operation in {PLACE, CANCEL} else frozenset({"ok"})
+        return [request for request in self.attempts if request.outcome in unknown]
 
     @property
     def was_answered(self) -> bool:
@@ -57,6 +67,7 @@ class Retried:
     returned: str
     attempts: int
     why: str
+    was_hopeless: bool
 
 
 class Calls:
@@ -93,9 +104,14 @@ class Calls:
         return call
 
     def sent(self, event: Event) -> Call | None:
-        """Take link.sent: the open call it belongs to, the oldest that fits, if any."""
+        """Take link.sent: the open call on whose behalf it left, if any."""
         request = self._links.requests[event.id]
-        for call in self._open.values():
+        if "call" in event.details:
+            call = self._open.get(str(event.details["call"]))
+            candidates = [] if call is None else [call]
+        else:  # a link that cannot say: the oldest open call that fits
+            candidates = list(self._open.values())
+        for call in candidates:
             if (
                 call.adapter == request.adapter
                 and call.operation == request.operation
@@ -139,11 +155,13 @@ class Calls:
         self._ledger.intent(client_id).returned = event.outcome
 
     def _judge_blocked(self, event: Event, call: Call) -> None:
+        # An attempt that the venue refused, and a retry that was then held back, sent nothing.
         self.unsent.judged += 1
-        if call.attempts:
+        if call.may_have_acted:
             self.unsent.breach(
                 f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was returned as "
-                f"blocked, but {len(call.attempts)} requests had left {call.adapter}"
+                f"blocked, but {len(call.may_have_acted)} requests had left {call.adapter} and "
+                "were not refused"
             )
 
     def _count_retry(self, event: Event, call: Call) -> None:
@@ -153,7 +171,14 @@ class Calls:
         first = call.attempts[0]
         why = first.outcome if first.outcome != "error" else str(first.status)
         self.retried.append(
-            Retried(call.operation, client_id, event.outcome, len(call.attempts), why or "silent")
+            Retried(
+                operation=call.operation,
+                client_id=client_id,
+                returned=event.outcome,
+                attempts=len(call.attempts),
+                why=why or "silent",
+                was_hopeless=call.was_hopeless,
+            )
         )
 
     def judge_cancel(self, event: Event, call: Call, *, is_excused: bool) -> None:

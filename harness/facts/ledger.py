@@ -92,6 +92,7 @@ class Ledger:
         self.client_positions: dict[tuple[str, str], float] = {}
         self.venue_positions: dict[tuple[str, str], float] = {}
         self.final_read = False
+        self.is_closed = False
         self._applied: set[tuple[str, str, str]] = set()
         self._unsettled: dict[str, set[str]] = {}
 
@@ -146,7 +147,9 @@ class Ledger:
         intent.evidence = True
 
     def venue_trade(self, event: Event) -> None:
-        """Take venue.trade."""
+        """Take venue.trade. After shutdown there is nobody left to be told of it."""
+        if self.is_closed:
+            return
         details = event.details
         key = (str(details.get("venue") or ""), str(details["symbol"]), event.id)
         about = f"{event.id} of {details.get('client_id')} ({at(event)})"

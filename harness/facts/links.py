@@ -40,6 +40,7 @@ class Request:
     code: int | None = None
     retry_after: float | None = None
     until: float | None = None
+    is_canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Facts:
         self._takers: Mapping[str, Callable[[Event], None]] = {
             "run.start": self._start,
             "run.settle": self._settle,
-            "run.shutdown": self.links.shutting_down,
+            "run.shutdown": self._shutdown,
             "run.end": self._end,
             "fault.begin": self._fault_begin,
             "fault.fired": self.incidents.fired,
@@ -146,10 +146,14 @@ class Facts:
 
     def _start(self, event: Event) -> None:
         self.header = Header.of(event)
-        self.incidents.plan(self.header.faults.values())
+        self.incidents.plan(self.header.faults.values(), self.header.detection_budget)
 
     def _settle(self, event: Event) -> None:
         self.settled_at = event.t
+
+    def _shutdown(self, event: Event) -> None:
+        self.links.shutting_down(event)
+        self.ledger.is_closed = True
 
     def _end(self, event: Event) -> None:
         self.end = event.outcome
@@ -200,7 +204,12 @@ class Facts:
         self.links.done(event)
         self.ledger.done(event)
         if request is not None:
-            self.incidents.link_ended(event, request.adapter, is_bad=event.outcome != "ok")
+            self.incidents.link_ended(
+                event,
+                request.adapter,
+                is_bad=event.outcome != "ok",
+                is_canary=request.is_canary,
+            )
 
     def _invoke(self, event: Event) -> None:
         call = self.calls.invoked(event)
@@ -208,9 +217,11 @@ class Facts:
         call.new_orders_fail = call.operation == CANCEL and call.adapter in self._failing_orders
 
     def _return(self, event: Event) -> None:
-        call = self.calls.returned(event)
+        call = self.calls.find(event.id)
         if call is None:
             return
+        call.was_hopeless = self._is_beyond_budget(call, event.t)
+        self.calls.returned(event)
         is_healthy = self._is_healthy(call.adapter, event.t)
         self.outages.returned(call, event.outcome, is_healthy=is_healthy)
         if event.outcome == "blocked":
@@ -247,6 +258,19 @@ class Facts:
         budget = self.header.detection_budget
         active = self.incidents.active_on(call.adapter)
         return any(incident.is_known_down(call.operation, t, budget) for incident in active)
+
+    def _is_beyond_budget(self, call: Call, t: float) -> bool:
+        """Whether no permitted retry could have saved `call` by `t`.
+
+        A fault that blocks the operation, is longer than the detection budget and still on; or a
+        wait that the venue asked for and that is not over.
+        """
+        held = self.links.is_held(call.adapter, call.operation, t)
+        return held or any(
+            incident.is_known_down(call.operation, t, 0.0)
+            and incident.plan.length > self.header.detection_budget
+            for incident in self.incidents.active_on(call.adapter)
+        )
 
     def _is_healthy(self, adapter: str, t: float) -> bool:
         """Whether nothing is wrong with the venue of `adapter`, nor was within the bound before."""

@@ -21,7 +21,8 @@ def classification_coverage(facts: Facts) -> MetricTally:
     """
     errors = facts.errors
     by_kind = Counter({(k, ok): n for (k, ok), n in errors.by_kind.items()})
-    silent = [incident for incident in facts.incidents.effective() if not incident.errors]
+    due = (incident for incident in facts.incidents.effective() if incident.must_surface)
+    silent = [incident for incident in due if not incident.errors]
     by_kind.update((incident.plan.kind, False) for incident in silent)
     confusion = {f"confusion/{label}/{got}": n for (label, got), n in errors.confusion.items()}
     silence = Counter(f"confusion/{incident.plan.category}/(silent)" for incident in silent)
@@ -98,8 +99,14 @@ def breaker_effectiveness(facts: Facts) -> MetricTally:
 
 
 def retry_success_rate(facts: Facts) -> MetricTally:
-    """Operations that ended well and exactly once, over those that failed retryably at first."""
-    outcomes = [(retried, _ended_well(facts, retried)) for retried in facts.calls.retried]
+    """Operations that ended well and exactly once, over those that failed retryably at first.
+
+    Those that no permitted retry could save, in an outage beyond the budget or a wait that the
+    venue asked for, are a set of their own, shown beside it: all of them, the lucky ones too.
+    """
+    judged = [(retried, _ended_well(facts, retried)) for retried in facts.calls.retried]
+    outcomes = [(retried, good) for retried, good in judged if not retried.was_hopeless]
+    beyond = [good for retried, good in judged if retried.was_hopeless]
     why = Counter(f"why/{retried.why}/{_word(good)}" for retried, good in outcomes)
     return MetricTally(
         "retry_success_rate",
@@ -108,6 +115,8 @@ def retry_success_rate(facts: Facts) -> MetricTally:
         counts={
             "operations": facts.calls.attempted,
             "attempts": facts.calls.attempts,
+            "beyond_budget": len(beyond),
+            "beyond_budget_hits": sum(beyond),
             **dict(sorted(why.items())),
         },
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "report_markdown"]
 
 LIMIT = 60_000
+_REASONS_SHOWN = 8
 _EVIDENCE_SHOWN = 5
 _TEXT_SHOWN = 600  # characters of one piece of evidence; the page and report.json hold all of it
 
@@ -90,7 +91,7 @@ def _trouble(scenario: ScenarioResult) -> str:
 
 def _evidence(check: InvariantResult) -> list[str]:
     shown = check.evidence[:_EVIDENCE_SHOWN]
-    lines = [f"- **{_text(check.name)}** {_mark(check.verdict)}"]
+    lines = [f"- **{_text(wording.rule(check.name))}** {_mark(check.verdict)}"]
     lines += [f"  - {_text(_shortened(item))}" for item in shown]
     if len(check.evidence) > len(shown):
         lines.append(f"  - … and {len(check.evidence) - len(shown):,} more in `report.html`")
@@ -126,7 +127,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _bullets(reasons: Sequence[str]) -> list[str]:
-    return [f"- {_text(_shortened(reason))}" for reason in reasons]
+    return [f"- {_text(_shortened(reason))}" for reason in wording.first(reasons, _REASONS_SHOWN)]
 
 
 def _shortened(text: str) -> str:

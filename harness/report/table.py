@@ -21,14 +21,15 @@ __all__ = ["result_table"]
 
 # Blue and orange rather than green and red; the word and the sign stand beside the colour anyway.
 _STYLES = {"pass": "bold blue", "inconclusive": "bold magenta", "fail": "bold dark_orange3"}
-_REASONS_SHOWN = 3
+_REASONS_SHOWN = 3  # of a scenario, and of the run; the report has all of them
 
 
 def result_table(run: RunResult) -> Group:
     """Return what `rich` prints when a run ends. Nothing in it is read as console markup."""
     verdict = Text(f"{SYMBOLS[run.verdict]} {wording.headline(run)}", style=_STYLES[run.verdict])
     command = Text(visible(run.command), style="dim", no_wrap=True, overflow="fold")
-    reasons = [Text(f"  {visible(reason)}") for reason in run.reasons]
+    told = wording.first(run.reasons, _REASONS_SHOWN)
+    reasons = [Text(f"  {visible(reason)}") for reason in told]
     return Group(verdict, command, *reasons, _metrics(run.metrics), _scenarios(run.scenarios))
 
 
@@ -75,6 +76,4 @@ def _mark(verdict: str) -> Text:
 
 
 def _why(scenario: ScenarioResult) -> Text:
-    shown = [visible(reason) for reason in scenario.reasons[:_REASONS_SHOWN]]
-    left = len(scenario.reasons) - len(shown)
-    return Text("\n".join([*shown, f"and {left} more"] if left else shown))
+    return Text(visible("\n".join(wording.first(scenario.reasons, _REASONS_SHOWN))))

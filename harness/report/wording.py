@@ -18,11 +18,11 @@ __all__ = [
     "Meaning",
     "amount",
     "beside",
-    "broken_invariants",
     "clock_time",
     "count",
     "excused_of",
     "fired",
+    "first",
     "headline",
     "held",
     "interval",
@@ -30,6 +30,7 @@ __all__ = [
     "label_of",
     "missed_targets",
     "round_time",
+    "rule",
     "seconds",
     "target",
     "target_bound",
@@ -207,18 +208,19 @@ def label_of(metric_name: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 fault`, `2 faults`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """`1 fault`, `2 faults`, `3 breaches`."""
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
+
+
+def rule(name: str) -> str:
+    """An invariant's name as words: `no_order_lost` is `no order lost`."""
+    return visible(name).replace("_", " ")
 
 
 def missed_targets(metrics: Sequence[MetricResult]) -> list[str]:
     """The labels of the metrics that missed their target."""
     return [label_of(metric.name) for metric in metrics if metric.verdict == "fail"]
-
-
-def broken_invariants(scenario: ScenarioResult) -> list[str]:
-    """The names of the invariants that the scenario broke."""
-    return [visible(check.name) for check in scenario.invariants if check.verdict == "fail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,12 @@ def excused_of(run: RunResult) -> frozenset[str]:
     return frozenset.intersection(*(scenario.unexercised for scenario in run.scenarios))
 
 
+def first(lines: Sequence[str], limit: int) -> list[str]:
+    """The first `limit` of `lines`, and how many more there are if there are more."""
+    left = len(lines) - limit
+    return [*lines[:limit], f"and {left:,} more"] if left > 0 else list(lines)
+
+
 def held(scenario: ScenarioResult) -> str:
     """How many of the invariants that the scenario put to the test held: `11 of 12`."""
     tested = [check for check in scenario.invariants if check.exercised]
@@ -306,8 +314,8 @@ def headline(run: RunResult) -> str:
     failed = sum(scenario.verdict == "fail" for scenario in run.scenarios)
     unsure = sum(scenario.verdict == "inconclusive" for scenario in run.scenarios)
     missed = len(missed_targets(run.metrics))
-    parts = [f"{failed} of {count(total, 'scenario')} failed"] if failed else []
-    parts += [f"{unsure} of {count(total, 'scenario')} inconclusive"] if unsure else []
+    of_all = f" of {count(total, 'scenario')}"
+    parts = [f"{failed}{of_all} failed"] if failed else []
+    parts += [f"{unsure}{'' if failed else of_all} inconclusive"] if unsure else []
     parts += [f"{missed} of {count(len(run.metrics), 'target')} missed"] if missed else []
-    scope = ", ".join(parts) or f"{count(total, 'scenario')}"
-    return f"{run.verdict.capitalize()}: {scope}"
+    return f"{run.verdict.capitalize()}: {', '.join(parts) or count(total, 'scenario')}"

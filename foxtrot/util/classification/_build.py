@@ -76,6 +76,7 @@ def build(
     """
     policy = _policy(entry, outcome)
     seconds = wait if wait is not None else (entry.seconds if policy == entry.policy else None)
+    seconds = seconds if entry.recoverable else None
     code = context.get("code")
     error = _construct(
         entry.category,
@@ -83,7 +84,7 @@ def build(
         redact_text(reason),
         severity=entry.severity,
         recoverable=entry.recoverable,
-        retry_after=seconds if entry.recoverable else None,
+        retry_after=seconds,
         suggested_action=entry.action if code is None else f"{entry.action} [{code}]",
         outcome=outcome,
         clock=clock,
@@ -91,6 +92,8 @@ def build(
             **{k: v for k, v in context.items() if v is not None},
             **({} if operation is None else {"operation": operation}),
             "retry_policy": policy,
+            # Whether the venue named the time or nobody did: the second may be bettered.
+            **({} if seconds is None else {"retry_after_source": _source_of(wait)}),
         },
     )
     # A stand-in for a name that nobody gave must not pass for one.
@@ -98,6 +101,10 @@ def build(
     if adapter is not None:
         error.context["adapter"] = adapter
     return error
+
+
+def _source_of(wait: float | None) -> str:
+    return "default" if wait is None else "venue"
 
 
 def _policy(entry: Entry, outcome: Outcome) -> str:

@@ -452,6 +452,27 @@ def test_rate_forgets_what_is_older_than_the_window(clock: ManualClock) -> None:
     assert [after(8.9), after(10)] == [OPEN, CLOSED]
 
 
+def test_failures_and_slow_calls_of_a_window_ago_weigh_nothing(clock: ManualClock) -> None:
+    """Four good, quick calls are judged alone, whatever was before the window."""
+    breaker = CircuitBreaker(
+        "venue",
+        9,
+        failure_rate_threshold=0.5,
+        minimum_calls=4,
+        slow_call_seconds=2,
+        slow_call_rate_threshold=0.5,
+        clock=clock,
+    )
+    for _ in range(3):
+        permit = breaker.acquire()
+        clock.tick(2)
+        permit.failure()
+    clock.tick(60)
+    for _ in range(4):
+        breaker.call(lambda: None)
+    assert breaker.state is CLOSED
+
+
 def test_neutral_results_are_no_calls_of_the_window(clock: ManualClock) -> None:
     """Cancellations make no rate, neither up nor down."""
     breaker = CircuitBreaker("venue", 9, failure_rate_threshold=0.5, minimum_calls=2, clock=clock)
@@ -1280,6 +1301,14 @@ def test_restored_growth_stays_under_a_lower_cap(clock: ManualClock) -> None:
     other = restarted(breaker, clock, max_timeout=20)
     fail(other)
     assert other.retry_after() == 20
+
+
+def test_restart_of_a_closed_breaker_takes_its_new_timeout(clock: ManualClock) -> None:
+    """What grew in an outage is kept for that outage alone."""
+    breaker = CircuitBreaker("v", 2, 1, 600, clock=clock)
+    other = restarted(breaker, clock)
+    fail(other, 2)
+    assert other.retry_after() == 10
 
 
 @pytest.mark.parametrize(

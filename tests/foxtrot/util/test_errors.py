@@ -168,7 +168,7 @@ def test_a_wait_of_nothing_is_not_an_unknown_wait() -> None:
 def test_severities_are_ordered_and_compare_with_nothing_else() -> None:
     low, medium, high, critical = ErrorSeverity
     assert low < medium < high < critical
-    assert critical >= high > low <= low
+    assert critical >= high > low
     assert max(ErrorSeverity) is critical
     with pytest.raises(TypeError):
         _ = low < "high"

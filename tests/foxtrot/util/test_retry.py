@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
 import functools
 import gc
 import inspect
+import itertools
 import random
 import subprocess
 import sys
@@ -47,6 +49,9 @@ class FakeClock(SystemClock):
 
     def now(self) -> float:
         return self.seconds
+
+    def wall(self) -> dt.datetime:
+        return dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 
     def sleep_sync(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -331,20 +336,22 @@ def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(shell: Shell, story:
     refusal = story.events[0].error
     assert isinstance(refusal, RetryDeadlineError)
     assert refusal.__cause__ is limited
+    assert refusal.timestamp == story.clock.wall()
     assert story.clock.slept == []
 
 
 @every_shell
 def test_the_deadline_counts_tries_and_waits_together(shell: Shell, story: Story) -> None:
+    story.clock.seconds = 1000.0
     errors = [TimeoutError(str(n)) for n in range(9)]
     with pytest.raises(TimeoutError):
         shell(
             Work(*errors, clock=story.clock, takes=1.0),
             **story.options(max_retries=8, deadline=6.0),
         )
-    # Tries at 0, 2 and 5; at 6 nothing remains.
+    # Tries began 0, 2 and 5 s after the first; after the third nothing remains.
     assert story.clock.slept == [1.0, 2.0]
-    assert story.clock.seconds == 6.0
+    assert story.clock.seconds == 1006.0
 
 
 @every_shell
@@ -739,12 +746,13 @@ def test_a_function_that_returns_an_awaitable_may_also_fail_before_it_does() -> 
 
 def test_a_loop_body_without_with_is_refused() -> None:
     with pytest.raises(RuntimeError, match="wrapped in `with attempt:`"):
-        list(retrying())
+        list(itertools.islice(retrying(), 3))
 
 
 def test_an_async_loop_body_without_with_is_refused() -> None:
     async def main() -> list[object]:
-        return [attempt async for attempt in retrying()]
+        attempts = aiter(retrying())
+        return [await anext(attempts) for _ in range(3)]
 
     with pytest.raises(RuntimeError, match="wrapped in `with attempt:`"):
         asyncio.run(main())
@@ -757,6 +765,12 @@ def test_a_loop_ends_after_the_first_success_and_numbers_its_tries(clock: FakeCl
             numbers.append(attempt.number)
             work()
     assert numbers == [1, 2]
+
+
+def test_what_a_loop_hands_out_is_an_iterator_itself() -> None:
+    attempts, later = iter(retrying()), aiter(retrying())
+    assert iter(attempts) is attempts
+    assert aiter(later) is later
 
 
 def test_a_loop_can_be_left(clock: FakeClock) -> None:

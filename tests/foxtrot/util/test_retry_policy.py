@@ -231,6 +231,11 @@ def test_a_deadline_error_survives_pickle_and_copy_and_takes_overrides() -> None
     assert not error.recoverable
 
 
+def test_a_base_of_zero_stays_zero_however_often_it_grew() -> None:
+    config = RetryConfig(base_delay=0.0)
+    assert [compute_delay(config, n, GREATEST) for n in (0, 5, 10**9)] == [0.0, 0.0, 0.0]
+
+
 def test_an_attempt_under_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="counted from 0, got attempt=-1"):
         compute_delay(RetryConfig(), -1, LEAST)

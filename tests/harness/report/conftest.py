@@ -91,8 +91,8 @@ PASSING = ScenarioResult(
     reasons=(),
     metrics=(*METRICS[:5], UNTRIED, METRICS[6]),
     invariants=(
-        InvariantResult("no intent executes twice", Verdict.PASS, judged=40),
-        InvariantResult("a ban is respected", Verdict.INCONCLUSIVE, exercised=False),
+        InvariantResult("no_intent_executes_twice", Verdict.PASS, judged=40),
+        InvariantResult("nothing_sent_while_banned", Verdict.INCONCLUSIVE, exercised=False),
     ),
     faults=(_fault("F1", "disconnect", "connection"), _fault("F2", "rate_limit", "rate_limit")),
     timeline=_TIMELINE,
@@ -107,12 +107,12 @@ FAILING = replace(
     reasons=("no intent executes twice: 1 breach", "F2 never fired"),
     invariants=(
         InvariantResult(
-            "no intent executes twice",
+            "no_intent_executes_twice",
             Verdict.FAIL,
             ("order c-1 executed twice: seq 10 at 1.5 s and seq 12 at 3.0 s",),
             judged=40,
         ),
-        InvariantResult("every fault is healed", Verdict.INCONCLUSIVE, ("the check crashed",)),
+        InvariantResult("every_fault_healed", Verdict.INCONCLUSIVE, ("the check crashed",)),
         PASSING.invariants[1],
     ),
     faults=(PASSING.faults[0], {**PASSING.faults[1], "fired": 0, "effect_seen": False}),

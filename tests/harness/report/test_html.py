@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness.report.html import report_html
+from harness.oracles import ORACLES
+from harness.report.html import BOOKS, report_html
+from harness.results import InvariantResult, Verdict
 from harness.timeline import Timeline
 
 VOID = {"meta", "link", "br", "hr", "img"}
@@ -52,7 +54,7 @@ def test_the_desk_gets_its_three_answers(passing, failing):
         return re.findall(r"<strong>(.*?)</strong>", report_html(run))
 
     assert answers(passing) == ["14.0 s", "No", "None"]
-    assert answers(failing) == ["14.0 s", "Yes: 1 breach", "1 of 7"]
+    assert answers(failing) == ["14.0 s", "Yes", "1 of 7"]
 
 
 def test_a_run_that_tested_nothing_answers_nothing(passing):
@@ -66,13 +68,24 @@ def test_a_run_that_tested_nothing_answers_nothing(passing):
     assert answers == ["Not tested", "Not established", "None so far"]
 
 
+def test_the_rules_about_money_are_rules_that_exist():
+    assert set(ORACLES) >= BOOKS
+
+
+def test_a_broken_rule_that_is_not_about_money_is_told_beside_the_no(passing):
+    other = InvariantResult("no_task_left", Verdict.FAIL, ("seq 9",))
+    scenario = replace(passing.scenarios[0], invariants=(passing.scenarios[0].invariants[0], other))
+    html = report_html(replace(passing, scenarios=(scenario,)))
+    assert '<strong>No</strong><p class="soft">but broken: no task left</p>' in html
+
+
 def test_a_section_shows_what_went_wrong_and_leaves_out_what_was_never_tried(failing):
     html = report_html(failing)
     section = html[html.index('id="scenario-2"') :]
     boxes = re.findall(r'<div class="evidence (\w+)">\s*<h3>(.*?)</h3>', section)
     assert boxes == [
         ("fail", "✕ fail: no intent executes twice"),
-        ("inconclusive", "? inconclusive: every fault is healed"),
+        ("inconclusive", "? inconclusive: every fault healed"),
     ]
     assert "≥ 90.0 s, not restored, operator called" in section
     assert "rate_limit (never fired)" in section

@@ -31,7 +31,7 @@ def test_the_shape_that_other_programs_read_is_all_there(failing):
     assert {"name", "seed", "digest", "verdict", "metrics"} <= set(scenario)
     assert set(scenario["metrics"]) == TARGETS
     assert scenario["invariants"][0] == {
-        "name": "no intent executes twice",
+        "name": "no_intent_executes_twice",
         "verdict": "fail",
         "evidence": ["order c-1 executed twice: seq 10 at 1.5 s and seq 12 at 3.0 s"],
         "judged": 40,

@@ -42,9 +42,9 @@ def test_every_check_of_a_failing_run_is_a_case_with_its_own_outcome(failing):
     ]
     metrics = dict.fromkeys((metric.name for metric in failing.metrics), "pass")
     assert outcomes(root[1]) == {
-        "no intent executes twice": "failure",
-        "every fault is healed": "error",
-        "a ban is respected": "skipped",
+        "no_intent_executes_twice": "failure",
+        "every_fault_healed": "error",
+        "nothing_sent_while_banned": "skipped",
         **metrics,
         "retry_success_rate": "skipped",
         "verdict": "failure",
@@ -66,7 +66,7 @@ def test_totals_are_the_sums_of_the_cases(failing):
 
 def test_a_failure_says_what_happened_and_how_to_see_it_again(failing):
     root = ET.fromstring(report_junit(failing))
-    twice = root[1].find("testcase[@name='no intent executes twice']/failure")
+    twice = root[1].find("testcase[@name='no_intent_executes_twice']/failure")
     assert twice is not None
     assert twice.get("message") == twice.text
     assert "seq 10 at 1.5 s" in str(twice.text)

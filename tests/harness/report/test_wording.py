@@ -79,6 +79,10 @@ def test_the_headline_says_how_much_of_what_failed(passing, failing):
     unsure = replace(passing.scenarios[0], verdict=Verdict.INCONCLUSIVE)
     run = replace(passing, verdict=Verdict.INCONCLUSIVE, scenarios=(unsure,))
     assert wording.headline(run) == "Inconclusive: 1 of 1 scenario inconclusive"
+    both = replace(failing, scenarios=(*failing.scenarios, unsure))
+    assert wording.headline(both) == (
+        "Fail: 1 of 3 scenarios failed, 1 inconclusive, 1 of 7 targets missed"
+    )
 
 
 def test_what_was_never_put_to_the_test_counts_neither_as_held_nor_as_tested(passing):

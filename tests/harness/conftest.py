@@ -1,0 +1,136 @@
+"""Small histories told in a few words, for the tests of everything that judges them."""
+
+# ruff: noqa: A002 - `id` is the history's own word
+
+from __future__ import annotations
+
+import pytest
+
+from harness.history import Event
+
+TARGETS = {
+    "classification_coverage": 1.0,
+    "recovery_success_rate": 0.8,
+    "mttr_seconds": 30.0,
+    "context_completeness": 0.95,
+    "breaker_effectiveness": 0.9,
+    "retry_success_rate": 0.7,
+    "escalation_rate": 0.1,
+}
+
+
+class Story:
+    """A history in the making: each method appends events at time `t` of adapter A at venue A."""
+
+    def __init__(self, *faults: dict, horizon=100.0, budget=5.0, bound=20.0, **header) -> None:
+        self.events: list[Event] = []
+        header = {"targets": TARGETS, "unexercised": [], "seed": 7, "policy": "default", **header}
+        header |= {"horizon": horizon, "detection_budget": budget, "recovery_bound": bound}
+        self.add(0.0, "run.start", "story", faults=[_fault(**fault) for fault in faults], **header)
+
+    def add(self, t: float, kind: str, id: str = "", outcome: str = "", **details) -> Story:
+        source = kind.partition(".")[0]
+        seq = len(self.events) + 1
+        self.events.append(Event(seq, t, source, kind, id, outcome, details))
+        return self
+
+    def sent(self, t, id, operation="order.place", client_id="", lane="orders", adapter="A"):
+        details = {"adapter": adapter, "venue": adapter, "lane": lane, "client_id": client_id}
+        return self.add(t, "link.sent", id, operation=operation, **details)
+
+    def done(self, t, id, outcome="ok", **details):
+        return self.add(t, "link.done", id, outcome, **{"delivered": outcome == "ok", **details})
+
+    def invoke(self, t, id, operation="order.place", client_id="", lane="orders", adapter="A", **d):
+        details = {"symbol": "BTCUSDT", "quantity": 1.0, "client_id": client_id, "lane": lane, **d}
+        return self.add(t, "client.invoke", id, adapter=adapter, operation=operation, **details)
+
+    def back(self, t, id, outcome="ok", **details):
+        return self.add(t, "client.return", id, outcome, **details)
+
+    def probe(self, t, outcome="ok", adapter="A", **parts):
+        return self.add(t, "probe.sample", adapter, outcome, **parts)
+
+    def fired(self, t, fault, correlation_id, operation="order.place", adapter="A", effect="hit"):
+        details = {"correlation_id": correlation_id, "operation": operation, "effect": effect}
+        return self.add(t, "fault.fired", fault, adapter=adapter, **details)
+
+    def error(self, t, id, correlation_id, category="connection", **fields):
+        context = {
+            "adapter": "A",
+            "operation": "order.place",
+            "correlation_id": correlation_id,
+            "cause_type": "ConnectionResetError",
+            "classified_by": "type",
+            **fields.pop("context", {}),
+        }
+        record = {
+            "error_id": id,
+            "type": "AdapterConnectionError",
+            "severity": "high",
+            "outcome": "unknown",
+            "suggested_action": "reconnect",
+            "recoverable": True,
+            "category": category,
+            **fields,
+        }
+        return self.add(t, "engine.error", id, context=context, **record)
+
+    def venue_order(self, t, id, status="NEW", client_id="c1", executed=0.0, venue="A"):
+        details = {"client_id": client_id, "executed": executed, "venue": venue}
+        return self.add(t, "venue.order", id, status, symbol="BTCUSDT", **details)
+
+    def venue_trade(self, t, id, client_id="c1", quantity=1.0, side="BUY"):
+        details = {"client_id": client_id, "quantity": quantity, "side": side, "venue": "A"}
+        return self.add(t, "venue.trade", id, symbol="BTCUSDT", **details)
+
+    def client_trade(self, t, id, client_id="c1", quantity=1.0, side="LONG"):
+        details = {"client_id": client_id, "quantity": quantity, "side": side, "adapter": "A"}
+        return self.add(t, "client.trade", f"A.{id}", symbol="BTCUSDT", **details)
+
+    def order(self, t, status, client_id="c1"):
+        return self.add(t, "client.order", client_id, status, adapter="A", traded=0.0, volume=1.0)
+
+    def final(self, client="", venue="", client_id="c1", traded=0.0, executed=0.0):
+        if venue:
+            details = {"venue": "A", "executed": executed, "symbol": "BTCUSDT"}
+            self.add(99.0, "venue.final_order", client_id, venue, **details)
+        if client:
+            self.add(99.0, "client.final_order", client_id, client, adapter="A", traded=traded)
+        return self
+
+    def begin(self, t, fault="F1"):
+        return self.add(t, "fault.begin", fault)
+
+    def end(self, t, fault="F1", healed="ok"):
+        self.add(t, "fault.end", fault)
+        return self.add(t, "fault.healed", fault, healed, why="still imposed")
+
+    def finished(self, t=100.0, ending="completed", left=()):
+        self.add(t, "run.settle", "story")
+        return self.add(t, "run.end", "story", ending, leftover_tasks=list(left))
+
+    def outage(self, begin=10.0, end=30.0, restored=32.0, fault="F1", errors=True):
+        """A connection outage that a request ran into and the probe saw the end of."""
+        self.probe(begin - 1).begin(begin, fault)
+        self.sent(begin + 1, f"r-{fault}", "order.query", lane="queries")
+        self.fired(begin + 1, fault, f"r-{fault}", "order.query").done(
+            begin + 1, f"r-{fault}", "reset"
+        )
+        if errors:
+            self.error(begin + 2, f"E-{fault}", f"r-{fault}", context={"operation": "order.query"})
+        self.probe(begin + 2, "down").end(end, fault)
+        if restored is not None:
+            self.probe(restored).probe(restored + 0.5)
+        return self
+
+
+def _fault(id="F1", kind="disconnect", category="connection", **fields) -> dict:
+    usual = {"venue": "A", "begin": 10.0, "end": 30.0, "recoverable": True, "connection": True}
+    return {"id": id, "kind": kind, "category": category, "blocks": ["*"], **usual, **fields}
+
+
+@pytest.fixture(scope="session")
+def story() -> type[Story]:
+    """The class that tells a history."""
+    return Story
