@@ -303,10 +303,12 @@ class Scenario(_Part):
 
         The declared ones are `F1`, or `F2#1`, `F2#2` where they repeat; the drawn ones `R1` and
         on. Each drawn one takes its draws after those before it, so that a smaller count leaves
-        the rest as it was. No window outlasts the run.
+        the rest as it was, and keeps clear of what else is on at its venue. No window outlasts
+        the run.
         """
         declared = [o for n, f in enumerate(self.faults, 1) for o in self._repetitions(f"F{n}", f)]
-        return tuple(sorted([*declared, *self._draws(rng)], key=lambda each: each.begin))
+        drawn = self._draws(rng, declared)
+        return tuple(sorted([*declared, *drawn], key=lambda each: each.begin))
 
     def _repetitions(self, name: str, fault: FaultSpec) -> Iterator[Occurrence]:
         if fault.every is None:
@@ -327,13 +329,33 @@ class Scenario(_Part):
             name, fault, begin, begin if fault.instant else min(at_most, self.duration)
         )
 
-    def _draws(self, rng: random.Random) -> Iterator[Occurrence]:
+    def _draws(self, rng: random.Random, declared: list[Occurrence]) -> list[Occurrence]:
+        """The drawn ones, each where no other is on at its venue, if a few draws find a place.
+
+        Two at once would often leave one without anything to act on: what a refused connection
+        never carried, a rate limit cannot refuse.
+        """
+        drawn: list[Occurrence] = []
         if self.drawn is None:
-            return
+            return drawn
         venues = self.drawn.venues or tuple(venue.name for venue in self.venues)
         for number in range(1, self.drawn.count + 1):
-            fault = _draw(self.drawn, venues, rng)
-            yield self._occurrence(f"R{number}", fault, fault.at, self.duration)
+            for _ in range(_DRAWS_FOR_A_PLACE):
+                fault = _draw(self.drawn, venues, rng)
+                found = self._occurrence(f"R{number}", fault, fault.at, self.duration)
+                if not any(_collide(found, other) for other in (*declared, *drawn)):
+                    break
+            drawn.append(found)
+        return drawn
+
+
+_DRAWS_FOR_A_PLACE = 50
+_BREATH = 5.0
+
+
+def _collide(a: Occurrence, b: Occurrence) -> bool:
+    apart = a.begin > b.end + _BREATH or b.begin > a.end + _BREATH
+    return a.fault.venue == b.fault.venue and not apart
 
 
 def _draw(plan: RandomFaults, venues: tuple[str, ...], rng: random.Random) -> FaultSpec:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foxtrot.server.policy import POLICIES, BreakerPolicy, EnginePolicy
+from foxtrot.server.policy import POLICIES, EnginePolicy
 from foxtrot.util.errors import FoxtrotError
 from harness.faults.base import Fault
 from harness.history import History
 from harness.kernel import AdvanceHook, DeadlockError, VirtualLoop, run_virtual
+from harness.policy_options import with_overrides
 from harness.scenario import TARGETS, Scenario
 from harness.world import World, build_world, subscriptions
 
@@ -39,11 +41,7 @@ def policy_of(scenario: Scenario, name: str | None = None) -> EnginePolicy:
     """The policy that a scenario asks for; `name` overrides it."""
     if name is not None:
         return POLICIES[name]
-    policy = POLICIES[scenario.policy.base]
-    breaker_names = {each.name for each in fields(BreakerPolicy)}
-    overrides: dict[str, Any] = dict(scenario.policy.overrides)  # Any: each its own type
-    of_breaker = {key: overrides.pop(key) for key in tuple(overrides) if key in breaker_names}
-    return replace(policy, breaker=replace(policy.breaker, **of_breaker), **overrides)
+    return with_overrides(POLICIES[scenario.policy.base], scenario.policy.overrides)
 
 
 def simulate(
@@ -106,12 +104,13 @@ def _run(
             on_failure=lambda failure: failures.append(str(failure)),
         )
     except KeyboardInterrupt:
-        history.record("run.end", scenario.name, "interrupted", leftover_tasks=[])
-        raise
+        ending = "interrupted"
     except DeadlockError as exc:
         ending, detail = "deadlock", str(exc)
     except Exception as exc:
-        ending, detail = "crashed", f"{type(exc).__name__}: {exc}"
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        ending = "crashed"
+        detail = f"{type(exc).__name__}: {exc} ({Path(where.filename).name}:{where.lineno})"
     history.record(
         "run.end",
         scenario.name,

@@ -10,7 +10,7 @@ from typing import Any
 
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server.engine import MainEngine
-from foxtrot.server.policy import EnginePolicy
+from foxtrot.server.policy import POLICIES, EnginePolicy
 from foxtrot.util.constants import Exchange
 from foxtrot.util.object import SubscribeRequest
 from harness.books import Books
@@ -18,9 +18,10 @@ from harness.history import History
 from harness.kernel import EPOCH, RandomStreams, VirtualClock, VirtualLoop
 from harness.nemesis import Nemesis
 from harness.network import Link
+from harness.policy_options import policy_options
 from harness.probe import Probe
 from harness.recorder import Recorder
-from harness.scenario import Occurrence, Scenario, VenueSpec
+from harness.scenario import Names, Occurrence, Scenario, VenueSpec
 from harness.venue import (
     BINANCE,
     DEFAULT_INSTRUMENTS,
@@ -33,9 +34,12 @@ from harness.venue import (
 )
 from harness.workload import Desk, Market, Strategy
 
-__all__ = ["PROFILES", "World", "build_world"]
+__all__ = ["NAMES", "PROFILES", "World", "build_world"]
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE,)}
+
+NAMES = Names(profiles=tuple(PROFILES), policies=tuple(POLICIES), policy_options=policy_options())
+"""The words that scenarios may use here, beside the kinds of faults."""
 
 # Enough that only a fault, never the workload, runs out of money.
 _FUNDS = 1_000_000_000.0

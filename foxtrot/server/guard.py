@@ -238,11 +238,10 @@ class AdapterGuard:
             return None
 
     def _floor(self, error: FoxtrotError) -> float | None:
-        # The generic hints of a connection error ("try in 5 s") are for those who have nothing
-        # better; here the backoff is better. What the venue, the gate or a breaker says is binding.
-        if isinstance(error, CircuitBreakerOpenError) or (
-            error.category is ErrorCategory.RATE_LIMIT
-        ):
+        # The hints of a table ("try in 5 s", "wait a minute") are for those who have nothing
+        # better; the backoff is better. A breaker and the gate, which took what the venue named,
+        # are binding.
+        if isinstance(error, CircuitBreakerOpenError):
             return max(error.retry_after or 0.0, self.gate.wait)
         return self.gate.wait or None
 

@@ -123,7 +123,7 @@ class OrderPipeline:
             if error.category is not ErrorCategory.ORDER_EXECUTION:
                 raise
             # "Unknown order" mostly means that it was filled: the venue knows, so it is asked.
-            found = await self.look_up(connection, request)
+            found = await self._look_up_if_possible(connection, request)
             if found is None or found.is_active():
                 raise
             order = found
@@ -143,6 +143,14 @@ class OrderPipeline:
         if found is not None:
             self.apply_order(connection, found)
         return found
+
+    async def _look_up_if_possible(
+        self, connection: AdapterConnection, request: CancelRequest
+    ) -> OrderData | None:
+        try:
+            return await self.look_up(connection, request)
+        except FoxtrotError:
+            return None  # surfaced by the guard; the refusal that led here stays the answer
 
     async def reconcile(self, connection: AdapterConnection) -> None:
         """Bring orders and fills in line with the venue; returns when they are.

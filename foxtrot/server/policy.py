@@ -36,7 +36,7 @@ class BreakerPolicy:
     """
 
     enabled: bool = True
-    failure_threshold: int = 5
+    failure_threshold: int = 3
     success_threshold: int = 2
     open_seconds: float = 4.0
     max_open_seconds: float = 12.0

@@ -13,8 +13,7 @@ __all__ = ["Call", "Calls", "Retried"]
 
 #: Statuses after which the same request may succeed a moment later. A ban is none of them.
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
-
-
+#: Ends of an attempt after which a state-changing request may have been executed.
 _UNKNOWN_FATES = frozenset({"", "ok", "reset", "lost", "abandoned"})
 
 
@@ -76,7 +75,6 @@ class Calls:
     def __init__(self, links: Links, ledger: Ledger) -> None:
         self._links = links
         self._ledger = ledger
-        self.operations: set[str] = set()
         self.retried: list[Retried] = []
         self.attempted = 0
         self.attempts = 0
@@ -118,6 +116,7 @@ class Calls:
                 and call.client_id in {"", request.client_id}
             ):
                 call.attempts.append(request)
+                request.is_canary = call.canary
                 return call
         return None
 

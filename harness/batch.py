@@ -1,0 +1,218 @@
+"""Runs scenarios side by side, each in its own world, and judges what they left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing as mp
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.sharedctypes import SynchronizedArray
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+from harness.history import first_difference, read_history
+from harness.run import HISTORY_NAME, policy_of, simulate
+from harness.scenario import Scenario
+from harness.verdict import ScenarioResult, judge
+
+__all__ = ["Finished", "Job", "run_all"]
+
+_POLL_SECONDS = 0.1
+_HASH_SEEDS = ("0", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scenario to run. `policy` None: the one that the scenario names."""
+
+    scenario: Scenario
+    folder: Path
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a job came to. `result` is None when it was stopped before it began.
+
+    `difference` says where a second run of the same seed differed, if it was asked for and did.
+    """
+
+    job: Job
+    result: ScenarioResult | None = None
+    ending: str = "not run"
+    difference: str = ""
+
+
+_Item = TypeVar("_Item", Job, Finished)
+
+
+def run_all(
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    check_determinism: bool = False,
+    on_progress: Callable[[Sequence[float]], None] = lambda _: None,
+) -> list[Finished]:
+    """Run the jobs on `workers` processes; the results come in the order of the jobs.
+
+    Ctrl-C stops every run at its next step, keeps what was written, and returns: a job that was
+    interrupted has the ending `interrupted`, one that had not begun `not run`.
+
+    Args:
+        jobs: What to run.
+        workers: How many at a time.
+        check_determinism: Run each a second time, in another process with another hash seed, and
+            compare.
+        on_progress: Called now and then with the share done of each job.
+    """
+    with _stoppable() as shares:
+        if not check_determinism:
+            return _on_pool(_run_job, jobs, workers, shares(len(jobs)), on_progress, _HASH_SEEDS[0])
+        halves = _Halved(len(jobs), on_progress)
+        first = _on_pool(_run_job, jobs, workers, shares(len(jobs)), halves.first, _HASH_SEEDS[0])
+        again = [each for each in first if each.ending == "completed"]
+        second = iter(
+            _on_pool(_rerun, again, workers, shares(len(again)), halves.second, _HASH_SEEDS[1])
+        )
+        return [next(second) if each.ending == "completed" else each for each in first]
+
+
+class _Halved:
+    """Progress over two rounds, as one."""
+
+    def __init__(self, count: int, report: Callable[[Sequence[float]], None]) -> None:
+        self._count = count
+        self._report = report
+
+    def first(self, shares: Sequence[float]) -> None:
+        self._report([share / 2 for share in shares])
+
+    def second(self, shares: Sequence[float]) -> None:
+        missing = self._count - len(shares)
+        self._report([*(0.5 + share / 2 for share in shares), *([1.0] * missing)])
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Callable[[int], SynchronizedArray[float]]]:
+    """Hand out arrays of progress; after Ctrl-C, their first element tells workers to stop."""
+    arrays: list[SynchronizedArray[float]] = []
+
+    def shares(count: int) -> SynchronizedArray[float]:
+        array: SynchronizedArray[float] = mp.get_context("spawn").Array("d", count + 1)
+        arrays.append(array)
+        return array
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        for array in arrays:
+            array[0] = 1.0
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one means it
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield shares
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _on_pool(
+    work: Callable[[int, _Item], Finished],
+    items: Sequence[_Item],
+    workers: int,
+    shares: SynchronizedArray[float],
+    on_progress: Callable[[Sequence[float]], None],
+    hash_seed: str,
+) -> list[Finished]:
+    if not items:
+        return []
+    with (
+        _environment("PYTHONHASHSEED", hash_seed),
+        ProcessPoolExecutor(
+            max_workers=max(1, min(workers, len(items))),
+            mp_context=mp.get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=(shares,),
+        ) as pool,
+    ):
+        futures: list[Future[Finished]] = [
+            pool.submit(work, number, item) for number, item in enumerate(items, 1)
+        ]
+        pending = set(futures)
+        while pending:
+            _, pending = wait(pending, timeout=_POLL_SECONDS)
+            on_progress(shares[1:])
+        return [future.result() for future in futures]
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+# Each worker process has one array, handed to it at its birth: a pool has no other way to share.
+_shares: SynchronizedArray[float] | None = None
+
+
+def _begin_worker(shares: SynchronizedArray[float]) -> None:
+    global _shares  # noqa: PLW0603 - see above
+    _shares = shares
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and tells by the array
+
+
+def _is_stopped() -> bool:
+    return _shares is not None and _shares[0] > 0
+
+
+def _reporter(number: int) -> Callable[[float], None]:
+    def report(share: float) -> None:
+        if _shares is not None:
+            _shares[number] = share
+        if _is_stopped():
+            raise KeyboardInterrupt
+
+    return report
+
+
+def _run_job(number: int, job: Job) -> Finished:
+    if _is_stopped():
+        return Finished(job)
+    simulation = simulate(
+        job.scenario,
+        job.folder,
+        policy=policy_of(job.scenario, job.policy),
+        on_progress=_reporter(number),
+    )
+    result = judge(read_history(simulation.path), digest=simulation.digest)
+    return Finished(job, result, simulation.ending)
+
+
+def _rerun(number: int, first: Finished) -> Finished:
+    job = first.job
+    if _is_stopped():
+        return first
+    with tempfile.TemporaryDirectory(prefix="foxtrot-") as folder:
+        again = simulate(
+            job.scenario,
+            Path(folder),
+            policy=policy_of(job.scenario, job.policy),
+            on_progress=_reporter(number),
+        )
+        if again.ending == "interrupted":
+            return first
+        difference = first_difference(job.folder / HISTORY_NAME, again.path)
+    if difference is None:
+        return first
+    told = f"line {difference.line}: {difference.a} in one run, {difference.b} in the other"
+    return Finished(job, first.result, first.ending, told)
