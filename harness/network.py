@@ -120,6 +120,11 @@ class Link:
         api_key: The account that the stream connection belongs to.
         history: Where every request and connection is recorded.
         after_request: Called when the venue has handled a request, to push what it caused.
+
+    Attributes:
+        rules: What the faults of the moment do to the messages, by the faults' ids.
+        components: How many components have been built on it. The latest is the one in use; a
+            fault that broke a component knows by this that another has taken its place.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class Link:
         self.name = name
         self.venue = venue
         self.rules: dict[str, LinkRule] = {}
+        self.components = 0
         self._now = now
         self._rng = rng
         self._latency = latency
@@ -163,8 +169,8 @@ class Link:
         await self.close()
         outcome = "timeout"
         try:
-            await self._pass(rule.opening(connection_id) for rule in self._imposed())
-            await self._transit(2 * self._one_way())
+            delay, _ = await self._suffer(r.opening(connection_id) for r in self._imposed())
+            await self._transit(delay + 2 * self._one_way())
             if not self.venue.connect(connection_id, self._api_key, self._now()):
                 raise ConnectionRefusedError("the venue takes no connection")
             outcome = "ok"
@@ -184,8 +190,8 @@ class Link:
         stream = self._stream
         if stream is None:
             raise ConnectionResetError("the connection is closed")
-        await self._pass(rule.pinging(stream.connection_id) for rule in self._imposed())
-        await self._transit(2 * self._one_way())
+        delay, _ = await self._suffer(r.pinging(stream.connection_id) for r in self._imposed())
+        await self._transit(delay + 2 * self._one_way())
 
     async def request(self, request: VenueRequest) -> VenueReply:
         """Carry a request to the venue and its reply back."""
@@ -239,19 +245,34 @@ class Link:
             stream.on_frame(frame)
 
     async def _exchange(self, request: VenueRequest, progress: _Progress) -> VenueReply:
-        await self._pass(rule.sending(request) for rule in self._imposed())
-        await self._transit(self._one_way())
+        await self._carry(request)
         progress.delivered = True
         reply = self.venue.handle(request, self._now())
         self._after_request()
-        effects = (rule.replying(request, reply) for rule in self._imposed())
-        reply = await self._pass(effects) or reply
-        await self._transit(self._one_way())
-        return reply
+        delay, other = await self._suffer(r.replying(request, reply) for r in self._imposed())
+        await self._transit(delay + self._one_way())
+        return other or reply
 
-    async def _pass(self, effects: Iterable[Effect | None]) -> VenueReply | None:
-        """Suffer the rules' effects one after the other; a reply if one was put in place."""
-        reply = None
+    async def _carry(self, request: VenueRequest) -> None:
+        """Take a request to the venue's door; it gets there even when nobody waits for it."""
+        delay, _ = await self._suffer(rule.sending(request) for rule in self._imposed())
+        delay += self._one_way()
+        arrives_at = self._now() + delay
+        try:
+            await self._transit(delay)
+        except asyncio.CancelledError:
+            asyncio.get_running_loop().call_at(arrives_at, self._arrive_late, request)
+            raise
+
+    def _arrive_late(self, request: VenueRequest) -> None:
+        # Who stops waiting does not take the bytes off the wire: the venue may yet act on them.
+        self._history.record("link.late", request.request_id, adapter=self.name)
+        self.venue.handle(request, self._now())
+        self._after_request()
+
+    async def _suffer(self, effects: Iterable[Effect | None]) -> tuple[float, VenueReply | None]:
+        """Meet the effects: how much longer it takes, and a reply put in place of another."""
+        delay, reply = 0.0, None
         for effect in effects:
             match effect:
                 case Fail(error):
@@ -259,10 +280,10 @@ class Link:
                 case Hang():
                     await self._transit(None)
                 case Delay(seconds):
-                    await self._transit(seconds)
+                    delay += seconds
                 case Replace(other):
                     reply = other
-        return reply
+        return delay, reply
 
     async def _transit(self, seconds: float | None) -> None:
         """Be under way for `seconds`, or for ever; ends early when the link is dropped."""

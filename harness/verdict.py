@@ -215,11 +215,15 @@ def _counted(
 def _weighty(
     metrics: Iterable[MetricResult], unexercised: frozenset[str]
 ) -> tuple[MetricResult, ...]:
-    """The metrics that bear on the verdict: nothing to count, as announced, does not."""
+    """The metrics that bear on the verdict: nothing to count, as announced, does not.
+
+    Nor does a miss among too few, which only the pool can judge.
+    """
     return tuple(
         metric
         for metric in metrics
-        if metric.n or metric.details.get("crashed") or metric.name not in unexercised
+        if not metric.details.get("too_few")
+        and (metric.n or metric.details.get("crashed") or metric.name not in unexercised)
     )
 
 

@@ -113,7 +113,7 @@ class EnginePolicy:
     heartbeat_interval: float = 5.0
     heartbeat_timeout: float = 3.0
     stale_after: float = 10.0
-    unknown_lookups: tuple[float, ...] = (1.0, 2.0, 3.0, 5.0)
+    unknown_lookups: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 5.0)
     unknown_misses: int = 3
     unknown_deadline: float | None = 120.0
     resend_within: float = 30.0

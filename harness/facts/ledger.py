@@ -93,6 +93,7 @@ class Ledger:
         self.venue_positions: dict[tuple[str, str], float] = {}
         self.final_read = False
         self.is_closed = False
+        self._unowed: dict[tuple[str, str, str], tuple[int, float, str]] = {}
         self._applied: set[tuple[str, str, str]] = set()
         self._unsettled: dict[str, set[str]] = {}
 
@@ -147,13 +148,15 @@ class Ledger:
         intent.evidence = True
 
     def venue_trade(self, event: Event) -> None:
-        """Take venue.trade. After shutdown there is nobody left to be told of it."""
-        if self.is_closed:
-            return
+        """Take venue.trade. Of one after shutdown began a subscriber may hear, and need not."""
         details = event.details
         key = (str(details.get("venue") or ""), str(details["symbol"]), event.id)
         about = f"{event.id} of {details.get('client_id')} ({at(event)})"
-        self.unfilled[key] = (side_of(details["side"]), float(details["quantity"]), about)
+        made = (side_of(details["side"]), float(details["quantity"]), about)
+        if self.is_closed:
+            self._unowed[key] = made
+            return
+        self.unfilled[key] = made
         self.fills.judged += 1
 
     def client_trade(self, event: Event) -> None:
@@ -165,10 +168,12 @@ class Ledger:
         told = (side_of(details["side"]), float(details["quantity"]))
         if key in self._applied:
             self.fills.breach(f"{at(event)}: fill {event.id} reached subscribers a second time")
-        elif key not in self.unfilled:
+        elif key not in self.unfilled and key not in self._unowed:
             self.fills.breach(f"{at(event)}: fill {event.id} was never made by the venue")
         else:
-            side, quantity, about = self.unfilled.pop(key)
+            side, quantity, about = (self.unfilled if key in self.unfilled else self._unowed).pop(
+                key
+            )
             self._applied.add(key)
             if side != told[0] or abs(quantity - told[1]) > TOLERANCE:
                 self.fills.breach(

@@ -21,6 +21,8 @@ from harness.results import MetricResult, Verdict
 __all__ = ["judge_metrics", "metric_result"]
 
 FALSE_OPEN_LIMIT = 0.01
+#: Below this many, a miss that chance alone can explain decides nothing. It is judged in the pool.
+ENOUGH_FOR_A_MISS = 10
 #: From this many on, the largest of n values bounds the 95th percentile with 95 % confidence.
 ENOUGH_FOR_P95 = 59
 
@@ -78,7 +80,7 @@ def _ratio(tally: MetricTally, target: Target) -> MetricResult:
         details=details,
     )
     objection = _OBJECTIONS.get(tally.name, _none)(tally)
-    return _failed(result, objection) if objection else result
+    return _failed(result, objection) if objection else _told(result)
 
 
 def _time(tally: MetricTally, target: Target) -> MetricResult:
@@ -99,7 +101,7 @@ def _time(tally: MetricTally, target: Target) -> MetricResult:
     )
     if not target.holds(details["residual_p95"]):
         return _failed(result, f"residual p95 is {details['residual_p95']:g} s, target {target}")
-    return result
+    return _told(result)
 
 
 def _confident(target: Target, value: float, interval: tuple[float, float]) -> Verdict:
@@ -110,6 +112,19 @@ def _confident(target: Target, value: float, interval: tuple[float, float]) -> V
     if len(meets) > 1:
         return Verdict.INCONCLUSIVE
     return Verdict.PASS if meets == {True} else Verdict.FAIL
+
+
+def _told(result: MetricResult) -> MetricResult:
+    """The result, or "too few" where it is a miss in a sample too small to tell one from chance."""
+    is_miss = result.verdict is Verdict.FAIL and result.confident is not Verdict.FAIL
+    if not is_miss or result.n >= ENOUGH_FOR_A_MISS:
+        return result
+    why = f"missed, but {result.n} are too few to tell that from chance"
+    return dataclasses.replace(
+        result,
+        verdict=Verdict.INCONCLUSIVE,
+        details={"why": why, "too_few": True, **result.details},
+    )
 
 
 def _failed(result: MetricResult, why: str) -> MetricResult:
