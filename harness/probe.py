@@ -27,7 +27,8 @@ __all__ = ["Probe"]
 _STEP = 0.5
 _CALM_STEPS = 20
 _CANARY_STEPS = 4
-_CANARY_PATIENCE = 3.0
+# Longer than a request may take: what is slow but answers in time is not down.
+_CANARY_PATIENCE = 6.0
 # How long venue and engine may differ before it counts: an update under way is no disagreement.
 _PATIENCE = 2.0
 
@@ -85,7 +86,7 @@ class Probe:
                 link=link,
                 exchange=next(m.exchange for m in markets if m.adapter == adapter),
                 symbols=tuple(m.vt_symbol for m in markets if m.adapter == adapter),
-                tick_patience=2.5 * tick_intervals[adapter] + 0.5,
+                tick_patience=5 * tick_intervals[adapter],
             )
             for adapter, link in links.items()
         }

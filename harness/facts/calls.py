@@ -33,6 +33,11 @@ class Call:
     was_hopeless: bool = False
 
     @property
+    def waits_since(self) -> float:
+        """When it was asked for, or its attempt before the latest one left."""
+        return self.attempts[-2].sent if len(self.attempts) > 1 else self.invoked.t
+
+    @property
     def failed_retryably_at_first(self) -> bool:
         """Whether its first attempt failed in a way that a later one may not."""
         if not self.attempts or self.attempts[0].outcome == "ok":

@@ -1,10 +1,12 @@
 """Calls on a dependency that is down: which were held back, and which reached it for nothing.
 
 Only what left the adapter counts; what a breaker says of its state does not. A request that
-reached the dead dependency is forgiven as a probe when it opens a new period: since the lane's
-previous request a call was held back, and `PROBE_SPACING` seconds went by. That is at most one
-request in each period in which something was kept from the venue. A client without a breaker
-holds nothing back and is forgiven nothing, however seldom it calls.
+reached the dead dependency is forgiven as a probe when it opens a new period, of which there are
+two signs. Since the lane's previous request a call came back with nothing sent, and
+`PROBE_SPACING` seconds went by; or the request's own call had to wait, and `WAIT_SPACING` seconds
+went by without any request of the lane. Either way it is at most one request in each period in
+which something was kept from the venue. A call that is sent as it comes is never a probe by the
+second sign, so that a client without a breaker is forgiven nothing, however seldom it calls.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from dataclasses import dataclass
 
 from harness.facts.calls import Call
 
-__all__ = ["PROBE_SPACING", "Outages"]
+__all__ = ["PROBE_SPACING", "WAIT_SPACING", "Outages"]
 
 #: Seconds between two requests of a lane for the second to count as a half-open probe.
 PROBE_SPACING = 1.0
+#: The same for a request whose own call was kept waiting; a retry's backoff alone is shorter.
+WAIT_SPACING = 3.0
 
 
 @dataclass(slots=True)
@@ -50,7 +54,7 @@ class Outages:
         lane = self._lane(call)
         if is_down and not call.canary:
             self.reached += 1
-            self.probes += lane.held_back > 0 and _is_apart(lane.last_sent, t)
+            self.probes += _is_probe(lane, call, t)
         lane.last_sent, lane.held_back = t, 0
 
     def returned(self, call: Call, outcome: str, *, is_healthy: bool) -> None:
@@ -66,5 +70,8 @@ class Outages:
         return self._lanes.setdefault((call.adapter, call.lane), _Lane())
 
 
-def _is_apart(previous: float | None, t: float) -> bool:
-    return previous is None or t - previous >= PROBE_SPACING
+def _is_probe(lane: _Lane, call: Call, t: float) -> bool:
+    quiet = float("inf") if lane.last_sent is None else t - lane.last_sent
+    if lane.held_back and quiet >= PROBE_SPACING:
+        return True
+    return quiet >= WAIT_SPACING and t - call.waits_since >= WAIT_SPACING

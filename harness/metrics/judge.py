@@ -187,8 +187,8 @@ def _breaker(tally: MetricTally) -> Details:
     return {
         **_plain(tally),
         "false_open_rate": tally.counts.get("falsely_open", 0) / healthy if healthy else None,
-        "allowance": "one request per lane and open period, at least 1 s apart, after a call "
-        "that was held back",
+        "allowance": "one request per lane and open period: 1 s after the last, with a call "
+        "held back between, or 3 s after it, for a call that had to wait",
     }
 
 

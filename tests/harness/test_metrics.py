@@ -332,6 +332,26 @@ def test_client_without_a_breaker_is_forgiven_nothing(story):
     assert counted(down(story, set(range(10)), gap=5.0), "breaker_effectiveness") == (0, 10)
 
 
+def waiting(story, asked, sent):
+    """One call asked for at `asked` and sent at `sent`, in an outage from t=20."""
+    tale = story({"end": 90.0}).outage(end=90.0, restored=None)
+    at_end = tale.events[-2:]
+    del tale.events[-2:]
+    tale.invoke(asked, "o1", client_id="c1").sent(sent, "q1", client_id="c1")
+    tale.done(sent, "q1", "refused").back(sent + 0.1, "o1", "failed")
+    tale.events += at_end
+    return tale
+
+
+def test_request_of_a_call_that_had_to_wait_is_permitted_as_a_probe(story):
+    assert counted(waiting(story, 40.0, 43.0), "breaker_effectiveness") == (1, 1)
+
+
+def test_request_of_a_call_that_hardly_waited_is_not(story):
+    """A retry's backoff is no breaker."""
+    assert counted(waiting(story, 40.0, 42.9), "breaker_effectiveness") == (0, 1)
+
+
 def test_every_other_call_in_quick_succession_is_no_probing(story):
     """The first of these follows held-back calls; the rest come within a second of another."""
     found = tally(down(story, {1, 3, 5, 7, 9}, gap=0.2), "breaker_effectiveness")
