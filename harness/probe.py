@@ -29,8 +29,9 @@ _CALM_STEPS = 20
 _CANARY_STEPS = 4
 # Longer than a request may take: what is slow but answers in time is not down.
 _CANARY_PATIENCE = 6.0
-# How long venue and engine may differ before it counts: an update under way is no disagreement.
-_PATIENCE = 2.0
+# How long venue and engine may differ before it counts: an update under way is no disagreement,
+# and may take as long as a request may. An order that the engine itself calls unknown is one.
+_PATIENCE = 6.0
 
 
 @dataclass(slots=True)
@@ -153,7 +154,14 @@ class Probe:
         for client_id in tuple(subject.open_questions):
             if self._agrees(adapter, client_id):
                 del subject.open_questions[client_id]
-        return all(now - since <= _PATIENCE for since in subject.open_questions.values())
+        return all(
+            now - since <= _PATIENCE and not self._is_unknown(adapter, client_id)
+            for client_id, since in subject.open_questions.items()
+        )
+
+    def _is_unknown(self, adapter: str, client_id: str) -> bool:
+        order = self._engine.oms.order(f"{adapter}.{client_id}")
+        return order is not None and order.status is Status.UNKNOWN
 
     def _agrees(self, adapter: str, client_id: str) -> bool:
         order = self._engine.oms.order(f"{adapter}.{client_id}")
