@@ -5,16 +5,23 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check lint types coverage bench clean
+.PHONY: run test live check lint types coverage toxiproxy bench clean
 
 # The main job: every scenario in virtual time, then the path of the report.
 run: $(STAMP)
 	$(BIN)/foxtrot-chaos run scenarios/
 
 test: $(STAMP)
-	$(PYTEST) -q
+	$(PYTEST) -q -m "not live"
 
-check: lint types test
+# The same over real sockets, through toxiproxy-server. Skips with a line that says how to get it.
+live: $(STAMP) toxiproxy
+	$(PYTEST) -q -m live
+
+toxiproxy:
+	PYTHON=$(PYTHON) tools/get-toxiproxy
+
+check: lint types test live
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -34,7 +41,7 @@ bench: $(STAMP)
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Installed again only when what it depends on has changed.
 $(STAMP): pyproject.toml constraints.txt

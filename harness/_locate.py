@@ -16,7 +16,7 @@ import yaml
 
 from harness.units import Mistake, nearest
 
-__all__ = ["Findings", "Keys", "Problem", "ScenarioError", "read_document"]
+__all__ = ["Findings", "Keys", "Problem", "ScenarioError", "name_of", "read_document"]
 
 Keys = tuple[str | int, ...]
 """The way from the top of a document to a value: keys and indices."""

@@ -17,7 +17,7 @@ from typing import Any
 from foxtrot.adapter.session import Operation
 from harness._locate import Findings, Keys
 from harness._scenario_model import METRICS, TARGETS, Target
-from harness.faults.schema import TARGETING, FaultKind, ParameterSpec
+from harness.faults.schema import AIMS, TARGETING, FaultKind, ParameterSpec
 from harness.units import Mistake, format_duration, nearest, parse_duration
 
 __all__ = ["OPERATIONS", "Names", "prepare"]
@@ -135,6 +135,7 @@ class _Check:
         ready = {key: value for key, value in raw.items() if key in TARGETING}
         if kind is None:
             return ready
+        self._aims(where, raw, kind)
         ready["variant"] = self._variant(where, raw, kind)
         ready["instant"] = kind.instant
         ready["parameters"] = self._parameters(where, raw, kind)
@@ -145,6 +146,14 @@ class _Check:
         if venue is not None:
             self._word((*where, "symbol"), raw.get("symbol"), self._symbols[venue])
         self._word((*where, "operation"), raw.get("operation"), OPERATIONS)
+
+    def _aims(self, where: Keys, raw: _Raws, kind: FaultKind) -> None:
+        # Taken and not heeded, an aim would make a fault prove less than its file says.
+        for key in AIMS:
+            if key in raw and key not in kind.aims:
+                able = f"only {', '.join(kind.aims)}" if kind.aims else "nothing"
+                mistake = Mistake(f"no {key!r}: {kind.name} can be narrowed down by {able}")
+                self._wrong((*where, key), raw[key], mistake)
 
     def _kind(self, where: Keys, name: _Raw) -> FaultKind | None:
         known = self._word(where, name, self._catalogue)

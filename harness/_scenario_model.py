@@ -205,6 +205,9 @@ class FaultSpec(_Part):
     variant: str | None = Field(default=None, description="In which of its ways.")
     venue: str = Field(description="Where.")
     symbol: str | None = Field(default=None, description="Only for this symbol.")
+    side: Literal["BUY", "SELL"] | None = Field(
+        default=None, description="Only for orders of this side."
+    )
     operation: str | None = Field(default=None, description="Only for this kind of request.")
     at: _Instant = Field(description="When it begins, from the start of the run.")
     lasts: _Duration | None = Field(default=None, alias="for", description="How long.")
@@ -350,7 +353,9 @@ class Scenario(_Part):
 
 
 _DRAWS_FOR_A_PLACE = 50
-_BREATH = 5.0
+#: Seconds around a fault in which its consequences, such as a wait that a venue asked for, may
+#: still keep another from having anything to act on.
+_BREATH = 30.0
 
 
 def _collide(a: Occurrence, b: Occurrence) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness._scenario_check import OPERATIONS, Names
 from harness._scenario_model import METRICS, TARGETS, Scenario
-from harness.faults.schema import FaultKind, ParameterSpec
+from harness.faults.schema import AIMS, FaultKind, ParameterSpec
 from harness.units import DURATION_PATTERN, RATE_PATTERN, format_duration
 
 __all__ = ["build_schema"]
@@ -52,8 +52,10 @@ def _fault(kind: FaultKind, targeting: _Schema) -> _Schema:
     own: _Schema = {"kind": {"const": kind.name, "description": kind.doc}}
     if kind.variants:
         own["variant"] = {"enum": list(kind.variants), "default": kind.variants[0]}
-    own["operation"] = {**targeting["operation"], "anyOf": [{"enum": list(OPERATIONS)}]}
-    shared = {key: value for key, value in targeting.items() if key not in ("kind", "variant")}
+    if "operation" in kind.aims:
+        own["operation"] = {**targeting["operation"], "anyOf": [{"enum": list(OPERATIONS)}]}
+    other = {"kind", "variant", *(key for key in AIMS if key not in kind.aims)}
+    shared = {key: value for key, value in targeting.items() if key not in other}
     return {
         "title": kind.name,
         "description": kind.doc,

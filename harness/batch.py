@@ -9,12 +9,14 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
+from harness.blotter import Blotter, BlotterFold
+from harness.control import WITH_CORE
 from harness.history import first_difference, read_history
 from harness.run import HISTORY_NAME, policy_of, simulate
 from harness.scenario import Scenario
@@ -28,24 +30,39 @@ _HASH_SEEDS = ("0", "1")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One scenario to run. `policy` None: the one that the scenario names."""
+    """One scenario to run. `policy` None: the one that the scenario names.
+
+    `arm` is its part in a comparison (see `harness.control`), "" when it has none.
+    """
 
     scenario: Scenario
     folder: Path
     policy: str | None = None
+    arm: str = ""
+
+    @property
+    def name(self) -> str:
+        """The scenario's, with the arm's behind it for a control job."""
+        is_itself = self.arm in {"", WITH_CORE}
+        return self.scenario.name if is_itself else f"{self.scenario.name} ({self.arm})"
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What a job came to. `result` is None when it was stopped before it began.
 
-    `difference` says where a second run of the same seed differed, if it was asked for and did.
+    `ending` and `detail` are the simulation's.
+    `difference` says where a second run of the same seed differed, if it was asked for and did;
+    `is_unchecked` that it was asked for and stopped. `blotter` is there for a job with an arm.
     """
 
     job: Job
     result: ScenarioResult | None = None
+    blotter: Blotter | None = None
     ending: str = "not run"
+    detail: str = ""
     difference: str = ""
+    is_unchecked: bool = False
 
 
 _Item = TypeVar("_Item", Job, Finished)
@@ -61,7 +78,8 @@ def run_all(
     """Run the jobs on `workers` processes; the results come in the order of the jobs.
 
     Ctrl-C stops every run at its next step, keeps what was written, and returns: a job that was
-    interrupted has the ending `interrupted`, one that had not begun `not run`.
+    interrupted has the ending `interrupted`, one that had not begun `not run`, and one whose
+    second run was stopped is `is_unchecked`.
 
     Args:
         jobs: What to run.
@@ -75,11 +93,15 @@ def run_all(
             return _on_pool(_run_job, jobs, workers, shares(len(jobs)), on_progress, _HASH_SEEDS[0])
         halves = _Halved(len(jobs), on_progress)
         first = _on_pool(_run_job, jobs, workers, shares(len(jobs)), halves.first, _HASH_SEEDS[0])
-        again = [each for each in first if each.ending == "completed"]
+        again = [each for each in first if _is_to_repeat(each)]
         second = iter(
             _on_pool(_rerun, again, workers, shares(len(again)), halves.second, _HASH_SEEDS[1])
         )
-        return [next(second) if each.ending == "completed" else each for each in first]
+        return [next(second) if _is_to_repeat(each) else each for each in first]
+
+
+def _is_to_repeat(each: Finished) -> bool:
+    return each.ending == "completed" and each.job.arm in {"", WITH_CORE}
 
 
 class _Halved:
@@ -101,13 +123,18 @@ class _Halved:
 def _stoppable() -> Iterator[Callable[[int], SynchronizedArray[float]]]:
     """Hand out arrays of progress; after Ctrl-C, their first element tells workers to stop."""
     arrays: list[SynchronizedArray[float]] = []
+    is_stopped = False
 
     def shares(count: int) -> SynchronizedArray[float]:
         array: SynchronizedArray[float] = mp.get_context("spawn").Array("d", count + 1)
         arrays.append(array)
+        if is_stopped:
+            array[0] = 1.0  # the round that was to come does not begin
         return array
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopped
+        is_stopped = True
         for array in arrays:
             array[0] = 1.0
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one means it
@@ -138,14 +165,31 @@ def _on_pool(
             initargs=(shares,),
         ) as pool,
     ):
-        futures: list[Future[Finished]] = [
-            pool.submit(work, number, item) for number, item in enumerate(items, 1)
-        ]
+        with _deaf_to_interrupts():
+            futures: list[Future[Finished]] = [
+                pool.submit(work, number, item) for number, item in enumerate(items, 1)
+            ]
         pending = set(futures)
         while pending:
             _, pending = wait(pending, timeout=_POLL_SECONDS)
             on_progress(shares[1:])
         return [future.result() for future in futures]
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Hold SIGINT back, for the processes started meanwhile for good.
+
+    A terminal sends it to the whole group: a worker that is not yet up to ignoring it would die.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -194,14 +238,20 @@ def _run_job(number: int, job: Job) -> Finished:
         policy=policy_of(job.scenario, job.policy),
         on_progress=_reporter(number),
     )
-    result = judge(read_history(simulation.path), digest=simulation.digest)
-    return Finished(job, result, simulation.ending)
+    fold = BlotterFold() if job.arm else None
+    result = judge(
+        read_history(simulation.path),
+        digest=simulation.digest,
+        watchers=() if fold is None else (fold.take,),
+    )
+    blotter = None if fold is None else fold.done()
+    return Finished(job, result, blotter, simulation.ending, simulation.detail)
 
 
 def _rerun(number: int, first: Finished) -> Finished:
     job = first.job
     if _is_stopped():
-        return first
+        return replace(first, is_unchecked=True)
     with tempfile.TemporaryDirectory(prefix="foxtrot-") as folder:
         again = simulate(
             job.scenario,
@@ -210,9 +260,9 @@ def _rerun(number: int, first: Finished) -> Finished:
             on_progress=_reporter(number),
         )
         if again.ending == "interrupted":
-            return first
+            return replace(first, is_unchecked=True)
         difference = first_difference(job.folder / HISTORY_NAME, again.path)
     if difference is None:
         return first
     told = f"line {difference.line}: {difference.a} in one run, {difference.b} in the other"
-    return Finished(job, first.result, first.ending, told)
+    return replace(first, difference=told)

@@ -10,7 +10,9 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
@@ -23,16 +25,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from foxtrot.server.policy import POLICIES
+from harness.arms import control_result, joined, run_histories, with_control
 from harness.batch import Finished, Job, run_all
 from harness.faults.catalogue import CATALOGUE
 from harness.history import HistoryError, read_history
+from harness.manifest import find_manifest, load_manifest
+from harness.mix import Mix, mix_of
 from harness.report.table import result_table
 from harness.report.writer import write_atomically, write_reports
 from harness.run import HISTORY_NAME
 from harness.scenario import Scenario, ScenarioError, json_schema, load_paths
 from harness.units import nearest
-from harness.verdict import RunResult, Verdict, judge, pool, worst
-from harness.world import NAMES
+from harness.venue import TapeError
+from harness.verdict import RunResult, ScenarioResult, Verdict, judge, pool, worst
+from harness.world import NAMES, recorded_tape
 
 __all__ = ["app", "main"]
 
@@ -64,7 +70,11 @@ Out = Annotated[
 
 def main() -> None:
     """The console script."""
-    app()
+    try:
+        app()
+    except Exception:  # Python's own exit code would be 1, and say that a target was missed
+        traceback.print_exc()
+        sys.exit(HARNESS_ERROR)
 
 
 @app.command()
@@ -80,6 +90,13 @@ def run(
     check_determinism: Annotated[
         bool, typer.Option("--check-determinism", help="Run each twice, and compare every event.")
     ] = False,
+    control: Annotated[
+        bool,
+        typer.Option("--control", help="Run each also without faults and without resilience."),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Print which corners of the fault space are left.")
+    ] = False,
     jobs: Annotated[
         int, typer.Option(min=1, help="Scenarios at a time. [default: one per core]")
     ] = os.cpu_count() or 1,
@@ -88,14 +105,22 @@ def run(
     if policy is not None and policy not in POLICIES:
         _refuse_word("--policy", policy, tuple(POLICIES))
     scenarios = _load(paths)
+    mix = _mix(paths, scenarios)
     if seed is not None:
         scenarios = tuple(scenario.with_seed(seed) for scenario in scenarios)
     folder = _folder(out)
-    work = [Job(scenario, folder / scenario.name, policy) for scenario in scenarios]
+    work = [Job(each, _folder(folder / each.name), policy) for each in scenarios]
+    if control:
+        work = [arm for job in work for arm in with_control(job)]
     finished = _with_progress(work, jobs, check_determinism)
-    result = _pooled(finished, _command(paths, seed, policy), seed, policy)
+    result = _pooled(finished, _command(paths, seed, policy, control), seed, mix)
     _report(result, folder)
-    if any(each.ending in {"crashed", "deadlock"} for each in finished):
+    if coverage:
+        _tell_gaps(result)
+    broken = [each for each in finished if each.ending in {"crashed", "deadlock"}]
+    for each in broken:
+        _tell(f"{each.job.name}: {each.ending}: {each.detail}")
+    if broken:
         raise typer.Exit(HARNESS_ERROR)
     raise typer.Exit(EXIT_CODES[result.verdict])
 
@@ -104,7 +129,8 @@ def run(
 def validate(paths: Paths) -> None:
     """Check scenario files: every mistake at once, with its line and the nearest right word."""
     scenarios = _load(paths)
-    _out.print(f"{len(scenarios)} scenario{'s' * (len(scenarios) != 1)} without a mistake")
+    _mix(paths, scenarios)
+    _out.print(f"{_count(len(scenarios), 'scenario')} without a mistake")
 
 
 @app.command()
@@ -128,18 +154,13 @@ def report(
     out: Out = None,
 ) -> None:
     """Judge stored histories again and rebuild their report."""
-    results = []
-    for path in _histories(histories):
-        try:
-            results.append(judge(read_history(path), digest=_digest(path)))
-        except HistoryError as error:
-            _refuse(str(error))
-    policies = sorted({result.policy for result in results})
+    results = [_judged(path) for path in run_histories(_histories(histories))]
     result = pool(
         results,
         command=shlex.join(["foxtrot-chaos", "report", *map(str, histories)]),
-        policy=", ".join(policies),
+        policy=_policies(results),
         versions=_versions(),
+        mix=_stored_mix(histories),
     )
     _report(result, _folder(out))
     raise typer.Exit(EXIT_CODES[result.verdict])
@@ -147,13 +168,37 @@ def report(
 
 def _load(paths: Sequence[Path]) -> tuple[Scenario, ...]:
     try:
-        return tuple(load_paths(paths, catalogue=CATALOGUE, names=NAMES))
+        scenarios = load_paths(paths, catalogue=CATALOGUE, names=NAMES)
     except ScenarioError as error:
-        for problem in error.problems:
-            _err.print(str(problem), markup=False, soft_wrap=True)
-        count = len(error.problems)
-        _err.print(f"{count} mistake{'s' * (count != 1)}; nothing was run", markup=False)
-        raise typer.Exit(BAD_INPUT) from None
+        _refuse_mistakes([str(problem) for problem in error.problems])
+    mistakes = [mistake for scenario in scenarios for mistake in _mistaken_tapes(scenario)]
+    if mistakes:
+        _refuse_mistakes(mistakes)
+    return scenarios
+
+
+def _mix(paths: Sequence[Path], scenarios: Sequence[Scenario]) -> Mix | None:
+    path = find_manifest(paths)
+    try:
+        return None if path is None else load_manifest(path, scenarios, catalogue=CATALOGUE)
+    except ScenarioError as error:
+        _refuse_mistakes([str(problem) for problem in error.problems])
+
+
+def _stored_mix(folders: Sequence[Path]) -> Mix | None:
+    """The mix that a run of before was held against: the manifest may have changed since."""
+    for folder in folders:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return mix_of(orjson.loads((folder / "report.json").read_bytes())["mix"])
+    return None
+
+
+def _mistaken_tapes(scenario: Scenario) -> Iterator[str]:
+    for spec in scenario.venues:
+        try:
+            recorded_tape(spec, scenario)
+        except TapeError as error:
+            yield str(error)
 
 
 def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> list[Finished]:
@@ -165,7 +210,7 @@ def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> l
     )
     # Without a terminal a bar is noise: CI gets one line when it begins, and the table at the end.
     if not _err.is_terminal:
-        _err.print(f"running {len(work)} scenarios on {jobs} processes", markup=False)
+        _tell(f"running {_count(len(work), 'scenario')} on {_count(jobs, 'process', 'processes')}")
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
         task = bar.add_task("scenarios", total=len(work))
         return run_all(
@@ -177,24 +222,29 @@ def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> l
 
 
 def _pooled(
-    finished: Sequence[Finished], command: str, seed: int | None, policy: str | None
+    finished: Sequence[Finished], command: str, seed: int | None, mix: Mix | None
 ) -> RunResult:
+    results = [each.result for each in joined(finished) if each.result is not None]
     result = pool(
-        [each.result for each in finished if each.result is not None],
+        results,
         command=command,
         seed=seed,
-        policy=policy or "as each scenario says",
+        policy=_policies(results),
         versions=_versions(),
+        mix=mix,
     )
-    stopped = [each.job.scenario.name for each in finished if each.ending == "not run"]
+    stopped = [
+        f"interrupted: {each.job.name} did not run{' a second time' * each.is_unchecked}"
+        for each in finished
+        if each.result is None or each.is_unchecked
+    ]
     differing = [
         f"{each.job.scenario.name}: two runs of one seed differ at {each.difference}"
         for each in finished
         if each.difference
     ]
     if stopped:
-        why = f"interrupted: {', '.join(stopped)} did not run"
-        result = _worsened(result, Verdict.INCONCLUSIVE, [why])
+        result = _worsened(result, Verdict.INCONCLUSIVE, stopped)
     if differing:
         result = _worsened(result, Verdict.FAIL, differing)
     return result
@@ -208,10 +258,24 @@ def _worsened(result: RunResult, verdict: Verdict, reasons: Sequence[str]) -> Ru
     )
 
 
+def _policies(results: Sequence[ScenarioResult]) -> str:
+    return ", ".join(sorted({result.policy for result in results}))
+
+
 def _report(result: RunResult, folder: Path) -> None:
     page = _written(lambda: write_reports(result, folder), folder)
     _out.print(result_table(result))
     _out.print(f"report: {page}", markup=False, soft_wrap=True)
+
+
+def _tell_gaps(result: RunResult) -> None:
+    coverage = result.coverage
+    all_cells, empty = len(coverage.space()), len(coverage.empty())
+    _out.print(
+        f"\n{all_cells - empty:,} of {all_cells:,} corners of the fault space reached; left:"
+    )
+    for line in coverage.gaps():
+        _out.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _folder(out: Path | None) -> Path:
@@ -237,16 +301,30 @@ def _histories(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _judged(path: Path) -> ScenarioResult:
+    try:
+        # Once to the end before anything is believed: the digest that says whether the file is as
+        # it was written comes last, and what is not would crash the judge half way.
+        deque(read_history(path), maxlen=0)
+        result = judge(read_history(path), digest=_digest(path))
+        return replace(result, control=control_result(path))
+    except HistoryError as error:
+        _refuse(str(error))
+    except OSError as error:
+        _refuse(f"{path}: cannot be read ({error.strerror})")
+
+
 def _digest(path: Path) -> str:
     with suppress(OSError, ValueError, IndexError):
         return str(orjson.loads(path.read_bytes().splitlines()[-1])["digest"])
     return ""
 
 
-def _command(paths: Sequence[Path], seed: int | None, policy: str | None) -> str:
+def _command(paths: Sequence[Path], seed: int | None, policy: str | None, control: bool) -> str:
     words = ["foxtrot-chaos", "run", *map(str, paths)]
     words += [] if seed is None else ["--seed", str(seed)]
     words += [] if policy is None else ["--policy", policy]
+    words += ["--control"] if control else []
     return shlex.join(words)
 
 
@@ -258,9 +336,21 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _refuse(message: str) -> NoReturn:
+def _tell(message: str) -> None:
     _err.print(message, markup=False, soft_wrap=True)
+
+
+def _refuse(message: str) -> NoReturn:
+    _tell(message)
     raise typer.Exit(BAD_INPUT)
+
+
+def _refuse_mistakes(mistakes: Sequence[str]) -> NoReturn:
+    _refuse("\n".join([*mistakes, f"{_count(len(mistakes), 'mistake')}; nothing was run"]))
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _refuse_word(option: str, word: str, words: tuple[str, ...]) -> NoReturn:

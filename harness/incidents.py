@@ -14,12 +14,14 @@ from harness.plan import FaultPlan
 
 __all__ = ["Incident", "IncidentLog"]
 
-#: Categories whose effect is in the data, where neither a link nor a probe need see it.
-_IN_THE_DATA = frozenset({"market_data", "validation"})
 _OF_A_CONNECTION = frozenset({"connect", "stream", "ping"})
 #: Effects that only make a request slower. What the venue answered to it is then its own answer.
 _ONLY_SLOWER = frozenset({"delayed"})
 _NO_EFFECT = frozenset({"", "none"})
+#: A fault of these is no reason to send nothing unless the links show that something failed: an
+#: order refused is an answer, and a slow reply is a reply.
+_ONLY_IF_SHOWN = frozenset({"connection", "order_execution"})
+_IN_THE_DATA = "market_data"
 _PARTS_OF_HEALTH = ("connected", "ticking", "reconciled", "canary")
 
 
@@ -48,6 +50,7 @@ class _Health:
 class Incident:
     """One planned fault occurrence and what became of it. Times in virtual seconds.
 
+    `swallowed` counts the failed requests of the strategy of which no error was told.
     `impact` is when the first thing went wrong for which the fault is to blame, `restored` when
     the probe found everything well again for good, None when it never did. `must_surface`: the
     client side cannot have missed it, so that an error record is due.
@@ -64,6 +67,7 @@ class Incident:
     detected: float | None = None
     escalated: float | None = None
     errors: int = 0
+    swallowed: int = 0
     is_on_connection: bool = False
     must_surface: bool = False
     health: dict[str, _Health] = field(default_factory=dict)
@@ -91,6 +95,13 @@ class Incident:
     def _could_show_effect(self) -> bool:
         return any(health.since is None for health in self.health.values())
 
+    def is_cause_since(self, t: float) -> bool:
+        """Whether it can be why a call is held back, having been on or felt at `t` or later."""
+        if self.began is None or self.plan.category in _ONLY_IF_SHOWN:
+            return False
+        ends = (self.cleared, self.restored if self.effect_seen else 0.0)
+        return any(end is None or end >= t for end in ends)
+
     def is_known_down(self, operation: str, t: float, budget: float) -> bool:
         """Whether `operation` cannot succeed at `t`, and `budget` seconds have shown it."""
         if self.first_fired is None or self.cleared is not None:
@@ -106,7 +117,7 @@ class Incident:
         if adapter and adapter not in self.adapters:
             self.adapters.append(adapter)
             self.health[adapter] = _Health()
-        if self.plan.category in _IN_THE_DATA:
+        if self.plan.surfaces:
             self.must_surface = True
             self.hurt(event.t, adapter)
 
@@ -168,8 +179,22 @@ class IncidentLog:
     def end(self, event: Event) -> None:
         """Take fault.end."""
         if event.id in self.all:
-            self.all[event.id].cleared = event.t
+            incident = self.all[event.id]
+            incident.cleared = event.t
+            if self._must_have_been_seen(incident, event.t):
+                incident.must_surface = True
+                incident.impact = incident.first_fired
             self._drop_finished()
+
+    def _must_have_been_seen(self, incident: Incident, t: float) -> bool:
+        """Whether the data was bad for longer than the client may take to see it.
+
+        A probe is no witness here: to who looks only at whether prices come, a frozen one is
+        as good as any.
+        """
+        if incident.plan.category != _IN_THE_DATA or incident.effect_seen:
+            return False
+        return incident.first_fired is not None and t - incident.first_fired > 2 * self._patience
 
     def healed(self, event: Event) -> None:
         """Take fault.healed."""
@@ -252,15 +277,16 @@ class IncidentLog:
         for incident in self.active_on(adapter):
             incident.noticed(t)
 
-    def escalate(self, event: Event, incident: Incident | None) -> None:
-        """Take operator.alert, of the incident it was traced to."""
+    def escalate(self, event: Event, incident: Incident | None) -> Incident | None:
+        """Take operator.alert, of the incident it was traced to; return whose it is."""
         incident = incident or self._alerted(event)
         if incident is None:
             self.spurious_alerts.add(event.id)
-            return
+            return None
         incident.noticed(event.t)
         if incident.escalated is None:
             incident.escalated = event.t
+        return incident
 
     def _alerted(self, event: Event) -> Incident | None:
         """The active incident that an alert without a trace is about: the likeliest, the oldest."""

@@ -66,14 +66,19 @@ class VirtualClock:
             raise ValueError(f"expected an aware epoch, got epoch={epoch!r}; give it tzinfo=dt.UTC")
         self._loop = loop
         self._epoch = epoch.astimezone(dt.UTC)
+        self._stepped = 0.0
 
     def now(self) -> float:
         """Virtual seconds since the run began."""
         return self._loop.time()
 
     def wall(self) -> dt.datetime:
-        """The epoch plus `now()`, to the nearest microsecond, in UTC."""
-        return self._epoch + dt.timedelta(seconds=self._loop.time())
+        """The epoch plus `now()` and all steps, to the nearest microsecond, in UTC."""
+        return self._epoch + dt.timedelta(seconds=self._loop.time() + self._stepped)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, as NTP or a person does; `now()` never notices."""
+        self._stepped += seconds
 
     async def sleep(self, seconds: float) -> None:
         """Sleep in virtual time; zero or less only yields."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from foxtrot.util.clock import Clock
-from harness.faults.base import Fault, Site
+from harness.faults.base import Client, Fault, Site
 from harness.faults.catalogue import FAULTS
 from harness.history import History
 from harness.kernel import RandomStreams
@@ -39,8 +39,10 @@ class Nemesis:
         history: History,
         clock: Clock,
         streams: RandomStreams,
+        client: Client | None = None,
     ) -> None:
         self.cleared_at: dict[str, float] = {}
+        self._client = client
         self._history = history
         self._clock = clock
         self._streams = streams
@@ -108,6 +110,7 @@ class Nemesis:
             link=link,
             venue=link.venue,
             now=self._clock.now,
+            client=self._client,
             rng=self._streams.stream(f"fault.{occurrence.id}"),
             fired=lambda subject, operation, effect: self._fired(
                 occurrence.id, subject, operation, effect

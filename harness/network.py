@@ -179,6 +179,7 @@ class Link:
             raise
         finally:
             self._history.record("link.open", connection_id, outcome, adapter=self.name)
+        await self.close()  # one that was opened meanwhile, which nobody would ever close
         self._stream = _Stream(connection_id, on_frame, on_close)
 
     async def close(self) -> None:

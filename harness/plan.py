@@ -13,13 +13,17 @@ __all__ = ["ANY", "FaultPlan", "Header"]
 #: In a plan, every venue or every operation.
 ANY = "*"
 
+#: What a plan that does not say so surfaces by.
+_IN_THE_DATA = frozenset({"market_data", "validation"})
+
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
     """One planned occurrence of a fault.
 
     `categories` are the classifications accepted for what it causes, `blocks` the operations
-    that cannot succeed while it lasts ("*": none can).
+    that cannot succeed while it lasts ("*": none can). `surfaces`: its effect is in the data,
+    where neither a link nor a probe need see it, and an error record is due whenever it fires.
     """
 
     id: str
@@ -33,6 +37,7 @@ class FaultPlan:
     must_escalate: bool
     connection: bool
     blocks: frozenset[str]
+    surfaces: bool
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> FaultPlan:  # Any: JSON
@@ -51,6 +56,7 @@ class FaultPlan:
             must_escalate=bool(entry.get("must_escalate", False)),
             connection=bool(entry.get("connection", False)),
             blocks=frozenset(entry.get("blocks") or ()),
+            surfaces=bool(entry.get("surfaces", category in _IN_THE_DATA)),
         )
 
     @property

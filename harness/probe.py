@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from foxtrot.server.engine import MainEngine
 from foxtrot.util.clock import Clock
-from foxtrot.util.constants import Exchange, Status
+from foxtrot.util.constants import Status
 from foxtrot.util.event import EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
 from foxtrot.util.object import CancelRequest, OrderData
 from harness.books import Books
@@ -39,7 +39,6 @@ class _Subject:
     """What the probe knows of one adapter."""
 
     link: Link
-    exchange: Exchange
     symbols: tuple[str, ...]
     tick_patience: float
     ticked_at: dict[str, float] = field(default_factory=dict)
@@ -85,7 +84,6 @@ class Probe:
         self._subjects = {
             adapter: _Subject(
                 link=link,
-                exchange=next(m.exchange for m in markets if m.adapter == adapter),
                 symbols=tuple(m.vt_symbol for m in markets if m.adapter == adapter),
                 tick_patience=5 * tick_intervals[adapter],
             )
@@ -101,12 +99,14 @@ class Probe:
         self._books.on_change = self._question
 
     async def run(self) -> None:
-        """Sample until cancelled."""
+        """Sample until cancelled; no adapter waits for another's canary."""
+        await asyncio.gather(*(self._watch(*each) for each in self._subjects.items()))
+
+    async def _watch(self, adapter: str, subject: _Subject) -> None:
         step = 0
         while True:
-            for adapter, subject in self._subjects.items():
-                if step % _CALM_STEPS == 0 or not subject.is_ok or self._nemesis.is_active(adapter):
-                    await self._sample(adapter, subject)
+            if step % _CALM_STEPS == 0 or not subject.is_ok or self._nemesis.is_active(adapter):
+                await self._sample(adapter, subject)
             step += 1
             await self._clock.sleep(_STEP)
 

@@ -14,6 +14,7 @@ from foxtrot.util.errors import FoxtrotError
 from harness.faults.base import Fault
 from harness.history import History
 from harness.kernel import AdvanceHook, DeadlockError, VirtualLoop, run_virtual
+from harness.plan import ANY
 from harness.policy_options import with_overrides
 from harness.scenario import TARGETS, Scenario
 from harness.world import World, build_world, subscriptions
@@ -22,19 +23,20 @@ __all__ = ["HISTORY_NAME", "Simulation", "policy_of", "simulate"]
 
 HISTORY_NAME = "history.jsonl"
 
-# A breaker sees an outage by its failures: this is how long the workload may need to make them.
-_DETECTION_BUDGET = 15.0
+# A breaker sees an outage by its failures: three timeouts of 5 s that overlap, and some room.
+_DETECTION_BUDGET = 10.0
 _RECOVERY_BOUND = 60.0
 _SHUTDOWN_PATIENCE = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Where the history of a run is, and how the run ended."""
+    """Where the history of a run is, and how the run ended; `detail` is why, if it broke."""
 
     path: Path
     digest: str
     ending: str
+    detail: str = ""
 
 
 def policy_of(scenario: Scenario, name: str | None = None) -> EnginePolicy:
@@ -65,8 +67,8 @@ def simulate(
     path = folder / HISTORY_NAME
     clock: list[float] = [0.0]
     with History(path, lambda: clock[0]) as history:
-        ending = _run(scenario, policy, history, clock, on_progress, patch)
-    return Simulation(path, history.digest, ending)
+        ending, detail = _run(scenario, policy, history, clock, on_progress, patch)
+    return Simulation(path, history.digest, ending, detail)
 
 
 def _run(
@@ -76,7 +78,7 @@ def _run(
     clock: list[float],
     on_progress: Callable[[float], None] | None,
     patch: Callable[[World], None] | None,
-) -> str:
+) -> tuple[str, str]:
     horizon = scenario.duration + scenario.settle
 
     def moved(now: float) -> None:
@@ -119,7 +121,7 @@ def _run(
         failures=failures,
         detail=detail,
     )
-    return ending
+    return ending, detail
 
 
 async def _live(world: World, policy: EnginePolicy) -> None:
@@ -157,7 +159,7 @@ async def _connect(world: World, name: str) -> None:
     try:
         await world.engine.subscribe(subscriptions(world, name), name)
         await world.engine.connect(name)
-    except FoxtrotError:
+    except (FoxtrotError, TimeoutError):
         pass  # recovery has it; what it does not mend, the probe sees
 
 
@@ -210,12 +212,13 @@ def _plan(fault: Fault) -> Mapping[str, Any]:  # Any: JSON
         "kind": kind.name,
         "variant": fault.variant,
         "category": kind.category.value,
-        "categories": [kind.category.value],
-        "venue": fault.spec.venue,
+        "categories": [category.value for category in kind.categories],
+        "venue": ANY if kind.everywhere else fault.spec.venue,
         "begin": fault.occurrence.begin,
         "end": fault.occurrence.end,
         "recoverable": kind.recoverable,
-        "must_escalate": kind.must_escalate,
+        "must_escalate": fault.must_escalate,
+        "surfaces": kind.surfaces,
         "connection": kind.connection,
         "blocks": list(fault.blocks),
     }

@@ -38,6 +38,7 @@ from harness.units import Mistake, nearest
 
 __all__ = [
     "DEFAULT_NAMES",
+    "MANIFEST_NAME",
     "METRICS",
     "TARGETS",
     "FaultSpec",
@@ -61,6 +62,9 @@ __all__ = [
 ]
 
 DEFAULT_NAMES = Names()
+
+MANIFEST_NAME = "manifest.yaml"
+"""What a folder of scenarios says about all of them; it is none itself. See `harness.manifest`."""
 
 _SECTIONS: Mapping[str, type[BaseModel]] = {
     "venues": VenueSpec,
@@ -204,7 +208,11 @@ def _files(paths: Iterable[str | Path]) -> tuple[list[Path], list[Problem]]:
 
 
 def _scenarios_in(directory: Path) -> Iterator[Path]:
-    return (path for path in directory.iterdir() if path.suffix in {".yaml", ".yml"})
+    return (
+        path
+        for path in directory.iterdir()
+        if path.suffix in {".yaml", ".yml"} and path.name != MANIFEST_NAME
+    )
 
 
 def _shared_names(paths: Iterable[Path]) -> Iterator[Problem]:

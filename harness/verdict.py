@@ -6,10 +6,13 @@ Pure functions of events: a history stored yesterday on another machine gives th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.control import ControlResult, pooled
+from harness.coverage import Coverage, CoverageFold
 from harness.facts import Facts, fold
 from harness.history import Event
 from harness.metrics import (
@@ -20,6 +23,7 @@ from harness.metrics import (
     judge_metrics,
     metric_result,
 )
+from harness.mix import Mix, MixResult, mix_result
 from harness.oracles import ORACLES, judge_invariants
 from harness.results import InvariantResult, MetricResult, Verdict, worst
 from harness.timeline import Timeline
@@ -41,13 +45,15 @@ SCHEMA_VERSION = 1
 Json = dict[str, Any]  # Any: JSON
 TallyOf = Callable[[Facts], MetricTally]
 Oracle = Callable[[Facts], InvariantResult]
+Watcher = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
     """What one run of one scenario came to. Times in virtual seconds.
 
-    `tallies`, `targets` and `unexercised` are what pooling needs.
+    `tallies`, `targets` and `unexercised` are what pooling needs. `control` is None unless the
+    run was paired with the other arms.
     """
 
     name: str
@@ -66,6 +72,8 @@ class ScenarioResult:
     tallies: tuple[MetricTally, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     unexercised: frozenset[str] = frozenset()
+    coverage: Coverage = field(default_factory=Coverage)
+    control: ControlResult | None = None
 
     def to_dict(self) -> Json:
         """The entry of report.json's `scenarios` list."""
@@ -82,12 +90,16 @@ class ScenarioResult:
             "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
             "invariants": [invariant.to_dict() for invariant in self.invariants],
             "faults": [dict(fault) for fault in self.faults],
+            "control": None if self.control is None else self.control.to_dict(),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What all scenarios of a run came to. `command` reproduces it."""
+    """What all scenarios of a run came to. `command` reproduces it.
+
+    `mix` is None when the scenarios come without a declared mix.
+    """
 
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -97,9 +109,26 @@ class RunResult:
     seed: int | None
     policy: str
     versions: Mapping[str, str]
+    mix: MixResult | None = None
+
+    @property
+    def gate(self) -> str:
+        """What the pooled rates are judged by: `interval` over the whole mix, else `value`."""
+        return "interval" if self.mix is not None and self.mix.is_covered else "value"
+
+    @property
+    def coverage(self) -> Coverage:
+        """Where in the fault space the scenarios have been."""
+        return sum((scenario.coverage for scenario in self.scenarios), Coverage())
+
+    @property
+    def control(self) -> ControlResult | None:
+        """The control arms of all scenarios together."""
+        return pooled(s.control for s in self.scenarios if s.control is not None)
 
     def to_dict(self) -> Json:
         """The content of report.json."""
+        control = self.control
         return {
             "schema_version": SCHEMA_VERSION,
             "verdict": self.verdict.value,
@@ -108,6 +137,10 @@ class RunResult:
             "seed": self.seed,
             "policy": self.policy,
             "versions": dict(self.versions),
+            "gate": self.gate,
+            "mix": None if self.mix is None else self.mix.to_dict(),
+            "control": None if control is None else control.to_dict(),
+            "coverage": self.coverage.to_dict(),
             "metrics": {metric.name: metric.to_dict() for metric in self.metrics},
             "scenarios": [scenario.to_dict() for scenario in self.scenarios],
         }
@@ -119,13 +152,15 @@ def judge(
     digest: str = "",
     tallies: Mapping[str, TallyOf] = TALLIES,
     oracles: Mapping[str, Oracle] = ORACLES,
+    watchers: Iterable[Watcher] = (),
 ) -> ScenarioResult:
-    """Read a history once and judge it.
+    """Read a history once and judge it; `watchers` are shown every event on the way.
 
     A metric with nothing to count makes the scenario inconclusive, unless the scenario said that
     it would (`unexercised`). An invariant that was never put to the test weighs nothing.
     """
-    facts = fold(events)
+    coverage = CoverageFold()
+    facts = fold(_watched(events, (coverage.take, *watchers)))
     targets = _targets(facts.header.targets)
     counted, broken = _counted(facts, tallies)
     metrics = (*judge_metrics(counted, targets), *broken)
@@ -148,6 +183,7 @@ def judge(
         tallies=counted,
         targets=targets,
         unexercised=facts.header.unexercised,
+        coverage=coverage.done(),
     )
 
 
@@ -159,16 +195,27 @@ def pool(
     policy: str = "",
     versions: Mapping[str, str] | None = None,
     targets: Mapping[str, Target] = SEED_TARGETS,
+    mix: Mix | None = None,
 ) -> RunResult:
     """Judge scenarios together: the worst of their verdicts and of the pooled metrics'.
 
     A scenario that holds itself to less than `targets` asks for in some metric is out of that
     metric's pool, and the result's details name it under `apart`: an outage that is meant to be
     harder than the budget is judged by its own target, and hides neither here nor there.
+
+    When the run holds the whole declared `mix`, the pool is the mix and nothing beside it, and a
+    metric passes only when its whole 95 % interval clears the target. Otherwise every scenario is
+    in it, and the value decides.
     """
     results = tuple(scenarios)
-    metrics = tuple(_pooled(name, results, target) for name, target in targets.items())
-    weighty = [m for m in metrics if m.n or not _is_excused(m.name, results, targets)]
+    met = None if mix is None else _met(mix, results)
+    gated = results
+    if met is not None and met.is_covered:
+        gated = tuple(scenario for scenario in results if scenario.name in met.scenarios)
+    metrics = tuple(_pooled(name, gated, target) for name, target in targets.items())
+    if met is not None and met.is_covered:
+        metrics = tuple(_by_interval(metric) for metric in metrics)
+    weighty = [m for m in metrics if m.n or not _is_excused(m.name, gated, targets)]
     reasons = [f"{s.name}: {reason}" for s in results for reason in s.reasons]
     if not results:
         reasons.append("no scenario was run")
@@ -187,7 +234,36 @@ def pool(
         seed=seed,
         policy=policy,
         versions=dict(versions or {}),
+        mix=met,
     )
+
+
+def _watched(events: Iterable[Event], watchers: Iterable[Watcher]) -> Iterator[Event]:
+    watchers = tuple(watchers)
+    for event in events:
+        for watch in watchers:
+            watch(event)
+        yield event
+
+
+def _met(mix: Mix, results: Iterable[ScenarioResult]) -> MixResult:
+    """The mix against the incidents that its scenarios had."""
+    kinds: Counter[str] = Counter()
+    names = []
+    for scenario in results:
+        names.append(scenario.name)
+        if scenario.name in mix.scenarios:
+            kinds.update(str(f["kind"]) for f in scenario.faults if f["effect_seen"])
+    return mix_result(mix, names, kinds)
+
+
+def _by_interval(metric: MetricResult) -> MetricResult:
+    """The metric judged by its whole interval. What missed by its value has missed all the same."""
+    verdict = worst([metric.verdict, metric.confident])
+    if verdict is metric.verdict:
+        return metric
+    why = f"met, but not by its whole 95 % interval: n={metric.n} is too few"
+    return dataclasses.replace(metric, verdict=verdict, details={"why": why, **metric.details})
 
 
 def _targets(told: Mapping[str, float | str]) -> dict[str, Target]:

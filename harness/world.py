@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import itertools
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from foxtrot.server.policy import POLICIES, EnginePolicy
 from foxtrot.util.constants import Exchange
 from foxtrot.util.object import SubscribeRequest
 from harness.books import Books
+from harness.faults.base import Client
 from harness.history import History
 from harness.kernel import EPOCH, RandomStreams, VirtualClock, VirtualLoop
 from harness.nemesis import Nemesis
@@ -27,6 +29,7 @@ from harness.venue import (
     DEFAULT_INSTRUMENTS,
     AccountSpec,
     Instrument,
+    MarketTrade,
     Profile,
     Venue,
     csv_tape,
@@ -34,7 +37,17 @@ from harness.venue import (
 )
 from harness.workload import Desk, Market, Strategy
 
-__all__ = ["NAMES", "PROFILES", "World", "build_world"]
+__all__ = [
+    "NAMES",
+    "PROFILES",
+    "Tasks",
+    "World",
+    "build_world",
+    "exchange_of",
+    "instrument_of",
+    "recorded_tape",
+    "subscriptions",
+]
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE,)}
 
@@ -129,7 +142,6 @@ def build_world(
     for spec in scenario.venues:
         venue = _venue(spec, scenario, streams, books, intervened)
         links[spec.name] = _link(spec, venue, clock, streams, history)
-    nemesis = Nemesis(occurrences, links, history=history, clock=clock, streams=streams)
     engine = MainEngine(
         policy=policy,
         clock=clock,
@@ -138,13 +150,21 @@ def build_world(
         listeners=[recorder.on_event],
         order_prefix="engine",
     )
+    nemesis = Nemesis(
+        occurrences,
+        links,
+        history=history,
+        clock=clock,
+        streams=streams,
+        client=Client(engine.event_engine, clock.step),
+    )
     markets = tuple(_markets(scenario))
     desk = Desk(engine, history, recorder)
     strategy = Strategy(
         desk,
         engine,
         scenario.workload,
-        markets,
+        tuple(market for market in markets if market.adapter not in _standbys(scenario)),
         history,
         clock,
         streams.stream("strategy"),
@@ -163,13 +183,13 @@ def build_world(
     )
     for spec in scenario.venues:
         engine.add_adapter(
-            SimulatedAdapter,
+            _component(links[spec.name]),
             spec.name,
             standby_for=spec.standby_for,
-            session=links[spec.name],
             exchange=exchange_of(spec),
             api_key=f"key-{spec.name}",
             clock=clock,
+            serials=itertools.count(1),
         )
     return World(
         scenario=scenario,
@@ -219,6 +239,33 @@ def instrument_of(symbol: str, price: float) -> Instrument:
     )
 
 
+def recorded_tape(spec: VenueSpec, scenario: Scenario) -> Iterator[MarketTrade]:
+    """The trades in the file that a venue names; none where it names none.
+
+    Raises:
+        TapeError: The file cannot be used. Nothing of it has been then.
+    """
+    if spec.tape is None:
+        return iter(())
+    instruments = _instruments(spec)
+    files = {instruments[0].symbol: spec.tape.csv}
+    return csv_tape(files, instruments, horizon=scenario.duration)
+
+
+def _instruments(spec: VenueSpec) -> list[Instrument]:
+    return [instrument_of(symbol, each.price) for symbol, each in spec.symbols.items()]
+
+
+def _component(link: Link) -> Callable[..., SimulatedAdapter]:
+    """What makes the adapter on a link, and makes it again when the engine restarts it."""
+
+    def build(*args: Any, **options: Any) -> SimulatedAdapter:  # Any: the adapter's own
+        link.components += 1
+        return SimulatedAdapter(*args, session=link, **options)
+
+    return build
+
+
 def _venue(
     spec: VenueSpec,
     scenario: Scenario,
@@ -226,15 +273,11 @@ def _venue(
     books: Books,
     intervened: Any,
 ) -> Venue:
-    instruments = [instrument_of(symbol, s.price) for symbol, s in spec.symbols.items()]
+    instruments = _instruments(spec)
     assets = dict.fromkeys(a for each in instruments for a in (each.base, each.quote))
     volatility = next(iter(spec.symbols.values())).volatility
     tape = (
-        csv_tape(
-            {instruments[0].symbol: spec.tape.csv},
-            instruments,
-            horizon=scenario.duration,
-        )
+        recorded_tape(spec, scenario)
         if spec.tape
         else random_tape(
             instruments,
@@ -284,6 +327,10 @@ def _markets(scenario: Scenario) -> list[Market]:
     return [
         Market(spec.name, exchange_of(spec), instrument_of(symbol, s.price))
         for spec in scenario.venues
-        if spec.standby_for is None
         for symbol, s in spec.symbols.items()
     ]
+
+
+def _standbys(scenario: Scenario) -> tuple[str, ...]:
+    """The venues that take orders only in place of another."""
+    return tuple(spec.name for spec in scenario.venues if spec.standby_for is not None)

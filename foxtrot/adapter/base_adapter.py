@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import FoxtrotError
 from foxtrot.util.event import (
     EVENT_ERROR,
@@ -53,6 +54,9 @@ class BaseAdapter(ABC):
     #: Seconds after its sending in which a request can still execute at the venue (Binance's
     #: recvWindow). None: without bound, so that "not found" never proves that it will not.
     request_lifetime: float | None = None
+
+    #: Suffix of the venue's `vt_symbol`s. None: an order's own is taken as it is.
+    exchange: Exchange | None = None
 
     def __init__(self, event_engine: EventSink, adapter_name: str = "") -> None:
         self.event_engine = event_engine

@@ -8,16 +8,17 @@ before anything is believed, and notices gaps in what the venue pushes.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
+import itertools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
+from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.adapter.session import Operation, Session, VenueReply, VenueRequest
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
@@ -32,31 +33,15 @@ from foxtrot.util.object import (
     OrderData,
     OrderRequest,
     SubscribeRequest,
-    TickData,
     TradeData,
 )
 
 __all__ = ["SimulatedAdapter"]
 
-_STATUS = {
-    "NEW": Status.NOTTRADED,
-    "PARTIALLY_FILLED": Status.PARTTRADED,
-    "FILLED": Status.ALLTRADED,
-    "CANCELED": Status.CANCELLED,
-    "EXPIRED": Status.CANCELLED,
-}
-_ORDER_TYPE = {
-    OrderType.LIMIT: "LIMIT",
-    OrderType.MARKET: "MARKET",
-    OrderType.POST_ONLY: "POST_ONLY",
-    OrderType.FAK: "IOC",
-    OrderType.FOK: "FOK",
-}
-_TYPE_OF = {name: order_type for order_type, name in _ORDER_TYPE.items()}
-_SIDE = {Direction.LONG: "BUY", Direction.SHORT: "SELL"}
-_DIRECTION_OF = {"BUY": Direction.LONG, "SELL": Direction.SHORT}
 _CHANGES_STATE = frozenset({Operation.PLACE_ORDER, Operation.CANCEL_ORDER})
 _NO_SUCH_ORDER = -2013
+
+T = TypeVar("T")
 
 
 class SimulatedAdapter(BaseAdapter):
@@ -72,6 +57,8 @@ class SimulatedAdapter(BaseAdapter):
         request_timeout: Seconds to wait for a reply, after which the outcome is unknown.
         recv_window: Seconds after its sending in which the venue still takes a request.
         clock: Time; its wall time is what requests are stamped with.
+        serials: Numbers for the ids of requests and connections. Shared by an adapter and who
+            takes its place after a restart, so that an id never names two things. Default: from 1.
     """
 
     default_name = "SIMULATED"
@@ -88,9 +75,10 @@ class SimulatedAdapter(BaseAdapter):
         request_timeout: float = 5.0,
         recv_window: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
+        serials: Iterator[int] | None = None,
     ) -> None:
         super().__init__(event_engine, adapter_name)
-        self.exchange = exchange
+        self.exchange: Exchange = exchange
         self.request_timeout = request_timeout
         self.request_lifetime = recv_window
         self._session = session
@@ -99,19 +87,16 @@ class SimulatedAdapter(BaseAdapter):
         self._recv_window = recv_window
         self._clock = clock
         self._classifier = Classifier(clock=clock)
+        self._bodies = Bodies(self.adapter_name, exchange)
         self._clock_offset = 0.0
-        self._requests = 0
-        self._connections = 0
+        self._serials = serials or itertools.count(1)
         self._tick_sequence: dict[str, int] = {}
         self._user_sequence: int | None = None
-
-    # -- connection -------------------------------------------------------------------------
 
     async def connect(self, setting: Mapping[str, Any] | None = None) -> None:
         """Open the stream connection. Subscriptions are made by `subscribe`."""
         self.setting = dict(self.setting if setting is None else setting)
-        self._connections += 1
-        self.connection_id = connection_id = f"{self.adapter_name}-c{self._connections}"
+        self.connection_id = connection_id = f"{self.adapter_name}-c{next(self._serials)}"
         self.status = AdapterStatus.CONNECTING
         self._tick_sequence.clear()
         self._user_sequence = None
@@ -144,8 +129,10 @@ class SimulatedAdapter(BaseAdapter):
 
     async def resync(self) -> None:
         """Measure how far the venue's clock is from ours, and stamp requests by the venue's."""
-        body = await self._request(Operation.TIME, {}, ("server_time",))
-        self._clock_offset = float(body["server_time"]) - self._clock.wall().timestamp()
+        server_time = await self._request(
+            Operation.TIME, {}, lambda body: number(body, "server_time")
+        )
+        self._clock_offset = server_time - self._clock.wall().timestamp()
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Subscribe to the symbols and to the account's stream, on the open connection."""
@@ -156,79 +143,66 @@ class SimulatedAdapter(BaseAdapter):
                 "user": True,
                 "connection": self.connection_id,
             },
-            ("subscribed",),
+            lambda body: body["subscribed"],
         )
-
-    # -- orders and queries -----------------------------------------------------------------
 
     async def send_order(self, request: OrderRequest) -> OrderData:
         """Place an order under the client order id `request.reference`."""
-        body = await self._request(
+        return await self._request(
             Operation.PLACE_ORDER,
             {
                 "symbol": request.symbol,
-                "side": _SIDE[request.direction],
-                "type": _ORDER_TYPE[request.type],
+                "side": SIDE[request.direction],
+                "type": ORDER_TYPE[request.type],
                 "price": request.price,
                 "quantity": request.volume,
                 "client_id": request.reference,
             },
-            ("venue_order_id", "status"),
+            self._bodies.order,
         )
-        return self._order(body)
 
     async def cancel_order(self, request: CancelRequest) -> OrderData:
         """Cancel by client order id."""
-        body = await self._request(
-            Operation.CANCEL_ORDER, _named(request), ("venue_order_id", "status")
-        )
-        return self._order(body)
+        return await self._request(Operation.CANCEL_ORDER, _named(request), self._bodies.order)
 
     async def query_order(self, request: CancelRequest) -> OrderData | None:
         """Look up by client order id."""
         try:
-            body = await self._request(
-                Operation.QUERY_ORDER, _named(request), ("venue_order_id", "status")
-            )
+            return await self._request(Operation.QUERY_ORDER, _named(request), self._bodies.order)
         except FoxtrotError as error:
             if error.context.get("code") == _NO_SUCH_ORDER:
                 return None
             raise
-        return self._order(body)
 
     async def query_open_orders(self) -> list[OrderData]:
         """The account's open orders."""
-        body = await self._request(Operation.OPEN_ORDERS, {}, ("orders",))
-        return [self._order(order) for order in body["orders"]]
+        return await self._request(
+            Operation.OPEN_ORDERS,
+            {},
+            lambda body: [self._bodies.order(each) for each in body["orders"]],
+        )
 
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
         """The account's fills after a trade id."""
-        body = await self._request(
-            Operation.TRADES, {"symbol": symbol, "after": after}, ("trades",)
+        return await self._request(
+            Operation.TRADES,
+            {"symbol": symbol, "after": after},
+            lambda body: [self._bodies.trade(each) for each in body["trades"]],
         )
-        return [self._trade(trade) for trade in body["trades"]]
 
     async def query_account(self) -> list[AccountData]:
         """The account's balances."""
-        body = await self._request(Operation.ACCOUNT, {}, ("balances",))
-        return [
-            AccountData(
-                adapter_name=self.adapter_name,
-                accountid=balance["asset"],
-                balance=balance["free"] + balance["locked"],
-                frozen=balance["locked"],
-            )
-            for balance in body["balances"]
-        ]
-
-    # -- requests ---------------------------------------------------------------------------
+        return await self._request(
+            Operation.ACCOUNT,
+            {},
+            lambda body: [self._bodies.balance(each) for each in body["balances"]],
+        )
 
     async def _request(
-        self, operation: Operation, params: Mapping[str, Any], required: tuple[str, ...]
-    ) -> dict[str, Any]:
-        self._requests += 1
+        self, operation: Operation, params: Mapping[str, Any], read: Callable[[Json], T]
+    ) -> T:
         request = VenueRequest(
-            request_id=f"{self.adapter_name}-r{self._requests}",
+            request_id=f"{self.adapter_name}-r{next(self._serials)}",
             operation=operation,
             params=params,
             timestamp=self._clock.wall().timestamp() + self._clock_offset,
@@ -238,7 +212,7 @@ class SimulatedAdapter(BaseAdapter):
         try:
             async with asyncio.timeout(self.request_timeout):
                 reply = await self._session.request(request)
-            return self._checked(request, reply, required)
+            return self._checked(request, reply, read)
         except Exception as exc:
             error = self._classified(exc, operation.value, request.request_id)
             _describe(error, request, self.exchange)
@@ -246,30 +220,24 @@ class SimulatedAdapter(BaseAdapter):
                 raise
             raise error from exc
 
-    def _checked(
-        self, request: VenueRequest, reply: VenueReply, required: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """The reply's body, if it is a success that holds what it must."""
+    def _checked(self, request: VenueRequest, reply: VenueReply, read: Callable[[Json], T]) -> T:
+        """What the reply says, if it is a success that holds all that it must."""
         body = _parsed(reply.body)
         if reply.status >= 400:
             raise self._refusal(request, reply, body)
-        missing = (
-            [name for name in required if name not in body]
-            if isinstance(body, dict)
-            else list(required)
-        )
-        if missing:
+        try:
+            return read(body)
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
             # A success that cannot be read says nothing of what the venue did.
             changes_state = request.operation in _CHANGES_STATE
             raise DataValidationError(
                 "reply",
-                f"{request.operation.value} answered {reply.status} without {', '.join(missing)}",
+                f"{request.operation.value} answered {reply.status} with {reply.body[:80]!r}",
                 outcome=Outcome.UNKNOWN if changes_state else Outcome.NONE,
                 recoverable=True,
                 clock=self._clock,
-            )
-        assert isinstance(body, dict)
-        return body
+                context={"cause_type": type(exc).__name__},
+            ) from exc
 
     def _refusal(self, request: VenueRequest, reply: VenueReply, body: object) -> FoxtrotError:
         operation = request.operation.value
@@ -296,8 +264,6 @@ class SimulatedAdapter(BaseAdapter):
         error.context["correlation_id"] = correlation_id
         return error
 
-    # -- stream -----------------------------------------------------------------------------
-
     def _on_close(self, connection_id: str, code: int, reason: str) -> None:
         if connection_id != self.connection_id or not self.connected:
             return
@@ -314,63 +280,69 @@ class SimulatedAdapter(BaseAdapter):
         body = _parsed(frame)
         try:
             handler = _FRAME_HANDLERS[body["type"]]  # type: ignore[index] # caught just below
-            handler(self, body)  # type: ignore[arg-type] # a body that is no dict raises
+            handler(self, body)
         except (KeyError, TypeError, ValueError) as exc:
             error = DataValidationError(
                 "frame",
                 f"expected a known frame, got {frame[:80]!r}",
                 recoverable=True,
                 clock=self._clock,
-                context={"adapter": self.adapter_name, "operation": "stream"},
+                context={
+                    "adapter": self.adapter_name,
+                    "operation": "stream",
+                    "cause_type": type(exc).__name__,
+                },
             )
             error.__cause__ = exc
             self._push_error(error)
 
-    def _on_tick_frame(self, body: dict[str, Any]) -> None:
+    def _on_tick_frame(self, body: Json) -> None:
         symbol, sequence = body["symbol"], body["sequence"]
-        tick = TickData(
-            symbol=symbol,
-            exchange=self.exchange,
-            adapter_name=self.adapter_name,
-            datetime=_utc(body["time"]),
-            last_price=body["price"],
-            last_volume=body["volume"],
-            bid_price_1=body["bid"],
-            ask_price_1=body["ask"],
-            sequence=sequence,
-        )
+        tick = self._bodies.tick(body)
         last = self._tick_sequence.get(symbol)
         if last is not None and sequence <= last:
             return  # late or repeated: what came after it is already known
         self._tick_sequence[symbol] = sequence
-        self.on_tick(tick)
+        nonsense = nonsense_in(tick)
+        if nonsense:
+            self._push_data_error(tick.vt_symbol, "nonsense", nonsense)
+        else:
+            self.on_tick(tick)
         if last is not None and sequence != last + 1:
-            self._push_gap(tick.vt_symbol, f"ticks {last + 1} to {sequence - 1} are missing")
-
-    def _on_order_frame(self, body: dict[str, Any]) -> None:
-        sequence, last = body["sequence"], self._user_sequence
-        if last is not None and sequence <= last:
-            return
-        order = self._order(body["order"])
-        trade = self._trade(body["trade"]) if body.get("trade") else None
-        self._user_sequence = sequence
-        if trade is not None:
-            self.on_trade(trade)
-        self.on_order(order)
-        if last is not None and sequence != last + 1:
-            self._push_gap(
-                order.vt_symbol, f"order events {last + 1} to {sequence - 1} are missing"
+            self._push_data_error(
+                tick.vt_symbol, "gap", f"ticks {last + 1} to {sequence - 1} are missing"
             )
 
-    def _on_expired_frame(self, body: dict[str, Any]) -> None:
-        self.status = AdapterStatus.DISCONNECTED
-        error = AdapterConnectionError(
-            self.adapter_name, "the venue ended the user stream", outcome=Outcome.NONE
-        )
-        error.context["operation"] = "stream"
-        self._push_error(error)
+    def _on_order_frame(self, body: Json) -> None:
+        sequence, last = body["sequence"], self._user_sequence
+        order = self._bodies.order(body["order"])
+        trade = self._bodies.trade(body["trade"]) if body.get("trade") else None
+        if trade is not None:
+            self.on_trade(trade)
+        # Late ones too, unlike ticks: each is evidence of its own, and whoever takes it puts it
+        # in its place.
+        self.on_order(order)
+        if last is not None and sequence <= last:
+            return
+        self._user_sequence = sequence
+        if last is not None and sequence != last + 1:
+            self._push_data_error(
+                order.vt_symbol, "gap", f"order events {last + 1} to {sequence - 1} are missing"
+            )
 
-    def _push_gap(self, vt_symbol: str, issue: str) -> None:
+    def _on_expired_frame(self, _body: Json) -> None:
+        self.status = AdapterStatus.DISCONNECTED
+        self._push_error(
+            AdapterConnectionError(
+                self.adapter_name,
+                "the venue ended the user stream",
+                outcome=Outcome.NONE,
+                clock=self._clock,
+                context={"operation": "stream", "code": "expired"},
+            )
+        )
+
+    def _push_data_error(self, vt_symbol: str, code: str, issue: str) -> None:
         self._push_error(
             MarketDataError(
                 vt_symbol,
@@ -379,6 +351,7 @@ class SimulatedAdapter(BaseAdapter):
                 context={
                     "adapter": self.adapter_name,
                     "operation": "stream",
+                    "code": code,
                     "vt_symbol": vt_symbol,
                     "data_age": 0.0,
                 },
@@ -388,37 +361,6 @@ class SimulatedAdapter(BaseAdapter):
     def _push_error(self, error: FoxtrotError) -> None:
         error.context["correlation_id"] = self.connection_id
         self.on_error(error)
-
-    # -- translation ------------------------------------------------------------------------
-
-    def _order(self, body: Mapping[str, Any]) -> OrderData:
-        return OrderData(
-            symbol=body["symbol"],
-            exchange=self.exchange,
-            adapter_name=self.adapter_name,
-            orderid=body["client_id"],
-            venue_orderid=body["venue_order_id"],
-            type=_TYPE_OF[body["type"]],
-            direction=_DIRECTION_OF[body["side"]],
-            price=body["price"],
-            volume=body["quantity"],
-            traded=body["executed"],
-            status=_STATUS[body["status"]],
-            datetime=_utc(body["updated"]),
-        )
-
-    def _trade(self, body: Mapping[str, Any]) -> TradeData:
-        return TradeData(
-            symbol=body["symbol"],
-            exchange=self.exchange,
-            adapter_name=self.adapter_name,
-            orderid=body["client_id"],
-            tradeid=body["trade_id"],
-            direction=_DIRECTION_OF[body["side"]],
-            price=body["price"],
-            volume=body["quantity"],
-            datetime=_utc(body["time"]),
-        )
 
 
 _FRAME_HANDLERS = {
@@ -437,10 +379,6 @@ def _parsed(body: bytes) -> object:
 
 def _named(request: CancelRequest) -> dict[str, str]:
     return {"symbol": request.symbol, "client_id": request.orderid}
-
-
-def _utc(seconds: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _describe(error: FoxtrotError, request: VenueRequest, exchange: Exchange) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from foxtrot.util.clock import Clock
-from foxtrot.util.errors import FoxtrotError
-from foxtrot.util.instrumentation import Listeners
+from foxtrot.util.errors import ErrorCategory, FoxtrotError
+from foxtrot.util.redaction import redact_text
 
 __all__ = ["Alert", "AlertDesk", "AlertSink", "log_sink"]
 
@@ -29,8 +31,19 @@ class Alert:
         """What to do about it."""
         return self.error.suggested_action or "Look into it; nothing more is known"
 
+    def to_dict(self) -> dict[str, Any]:  # Any: JSON
+        """The alert, redacted, as values that `json.dumps` takes."""
+        return {
+            "incident_id": self.incident_id,
+            "adapter": self.adapter_name,
+            "at": self.at.isoformat(),
+            "suggested_action": self.suggested_action,
+            "error": self.error.to_dict(),
+        }
 
-AlertSink = Callable[[Alert], None]
+
+#: Any callable will do. It is called on the engine's thread, and must not wait for anything.
+AlertSink = Callable[[Alert], object]
 
 
 def log_sink(alert: Alert) -> None:
@@ -43,12 +56,15 @@ def log_sink(alert: Alert) -> None:
 class AlertDesk:
     """Groups errors into incidents and raises one alert for each.
 
-    An incident is one adapter's trouble of one category, or one order's. It ends when the adapter
-    has recovered, or when nothing was heard of it for `cooldown` seconds.
+    An incident is one adapter's trouble of one category, one order's, or one part's. It ends when
+    the adapter has recovered, or when nothing was heard of it for `cooldown` seconds.
+
+    A sink that raises is not felt by the caller and stays: the next alert may get through. The
+    log says so, and carries the alert itself when no sink took it.
     """
 
     def __init__(self, sinks: Iterable[AlertSink], *, clock: Clock, cooldown: float) -> None:
-        self._sinks: Listeners[Alert] = Listeners(sinks)
+        self._sinks = tuple(sinks)
         self._clock = clock
         self._cooldown = cooldown
         self._heard_at: dict[tuple[str, str, str], float] = {}
@@ -58,13 +74,17 @@ class AlertDesk:
         """Alert, unless the error belongs to an incident that was alerted before."""
         key = _incident_of(error)
         now = self._clock.now()
-        heard_at = self._heard_at.get(key)
+        self._heard_at = {k: at for k, at in self._heard_at.items() if now - at < self._cooldown}
+        is_known = key in self._heard_at
         self._heard_at[key] = now
-        if heard_at is not None and now - heard_at < self._cooldown:
+        if is_known:
             return None
         self._count += 1
         alert = Alert(f"incident-{self._count}", key[0], error, self._clock.wall())
-        self._sinks.emit(alert)
+        taken = [_deliver(sink, alert) for sink in self._sinks]
+        if not any(taken):
+            with suppress(Exception):  # the log itself may be what is broken
+                log_sink(alert)
         return alert
 
     def recovered(self, adapter_name: str) -> None:
@@ -72,6 +92,24 @@ class AlertDesk:
         self._heard_at = {k: at for k, at in self._heard_at.items() if k[0] != adapter_name}
 
 
+def _deliver(sink: AlertSink, alert: Alert) -> bool:
+    try:
+        sink(alert)
+    except Exception as exc:  # whatever it is, it is the sink's own trouble
+        with suppress(Exception):
+            structlog.get_logger("foxtrot.alerts").error(
+                "alert.sink_failed",
+                sink=repr(sink),
+                incident_id=alert.incident_id,
+                error=redact_text(f"{type(exc).__name__}: {exc}"),
+            )
+        return False
+    return True
+
+
 def _incident_of(error: FoxtrotError) -> tuple[str, str, str]:
-    order = error.context.get("order_id", "") if error.outcome.value == "unknown" else ""
-    return (error.adapter_name or "", error.category.value, str(order))
+    part = {
+        ErrorCategory.ORDER_EXECUTION: "order_id",
+        ErrorCategory.SYSTEM: "component",
+    }.get(error.category, "")
+    return (error.adapter_name or "", error.category.value, str(error.context.get(part, "")))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.server.guard import AdapterGuard, not_ready
 from foxtrot.server.policy import EnginePolicy
 from foxtrot.util.clock import Clock
-from foxtrot.util.errors import MarketDataError
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    ErrorCategory,
+    FoxtrotError,
+    MarketDataError,
+    Outcome,
+)
 from foxtrot.util.object import SubscribeRequest, TickData
 
 __all__ = ["AdapterConnection"]
@@ -26,6 +34,10 @@ class AdapterConnection:
         guard: What every call goes through.
         policy: Times.
         clock: Time.
+        standby_for: The name of the adapter whose new orders this one takes when that one fails.
+
+    Attributes:
+        setting: What the adapter connects with; survives its restart.
     """
 
     def __init__(
@@ -41,13 +53,18 @@ class AdapterConnection:
         self.guard = guard
         self.ready = False
         self.standby_for = standby_for
+        self.is_closing = False
+        self.setting: Mapping[str, Any] | None = None
         self.subscriptions: list[SubscribeRequest] = []
         self._build = build
         self._policy = policy
         self._clock = clock
         self._connected_at = clock.now()
         self._ticked_at: dict[str, float] = {}
+        self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
         self._ticked = asyncio.Event()
+        self._reported_at = clock.now()
+        self._report_due_since: float | None = None
 
     @property
     def name(self) -> str:
@@ -56,19 +73,48 @@ class AdapterConnection:
 
     def require_ready(self) -> None:
         """Raise, with outcome NOT_SENT, unless the connection is of use."""
+        self.require_open()
         if not self.ready:
             raise not_ready(self.name, "not connected, subscribed and reconciled yet", self._clock)
+
+    def require_open(self) -> None:
+        """Raise, with outcome NOT_SENT and not to be retried, when the engine is shutting down."""
+        if self.is_closing:
+            error = not_ready(self.name, "the engine is shutting down", self._clock)
+            error.recoverable = False
+            raise error
 
     async def connect(self) -> None:
         """Open the connection and subscribe again to all that was subscribed before."""
         self.ready = False
-        await self.guard.probe("connect", self.adapter.connect)
+        self.require_open()
+        await self.guard.probe("connect", lambda: self.adapter.connect(self.setting))
+        if self.is_closing:  # it came too late: shutdown has closed it already
+            await self.disconnect()
+            self.require_open()
         self._connected_at = self._clock.now()
         self._ticked_at.clear()
+        self._report_due_since = None
         await self.resubscribe()
 
     async def resubscribe(self) -> None:
-        """Ask for every subscription again, on the connection as it is."""
+        """Ask for every subscription again, on the connection as it is.
+
+        A refusal that bringing the clock or login in line may mend is followed by one more try.
+        """
+        try:
+            await self._ask_for_streams()
+        except FoxtrotError as error:
+            if error.category is not ErrorCategory.AUTHENTICATION or not error.recoverable:
+                raise
+            await self.resync()
+            await self._ask_for_streams()
+
+    async def resync(self) -> None:
+        """Bring the adapter's clock and login in line with the venue."""
+        await self.guard.probe("time", self.adapter.resync)
+
+    async def _ask_for_streams(self) -> None:
         wanted = tuple(self.subscriptions)
         await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
 
@@ -104,9 +150,38 @@ class AdapterConnection:
             await self.adapter.ping()
 
     def saw_tick(self, tick: TickData) -> None:
-        """Note that a symbol is alive."""
+        """Note that a symbol is alive, unless it is the old price that came again."""
+        if self._newest.get(tick.vt_symbol) == tick.datetime:
+            return
+        self._newest[tick.vt_symbol] = tick.datetime
         self._ticked_at[tick.vt_symbol] = self._clock.now()
         self._ticked.set()
+
+    def saw_report(self) -> None:
+        """Note that the account's own stream is alive."""
+        self._reported_at = self._clock.now()
+        self._report_due_since = None
+
+    def expect_report(self, sent_at: float) -> None:
+        """Note that an order sent at `sent_at` was acknowledged, which the stream has to report.
+
+        A user stream that ends without a word is seen by nothing else: prices flow on.
+        """
+        if self._report_due_since is None and self._reported_at < sent_at:
+            self._report_due_since = self._clock.now()
+
+    def require_reports(self) -> None:
+        """Raise AdapterConnectionError when the report of an acknowledged order is overdue."""
+        since = self._report_due_since
+        if since is not None and self._clock.now() - since > self._policy.stale_after:
+            raise AdapterConnectionError(
+                self.name,
+                f"an order was acknowledged {self._clock.now() - since:.1f} s ago, and the user "
+                "stream has reported nothing since",
+                outcome=Outcome.NONE,
+                clock=self._clock,
+                context={"operation": "stream", "code": "silent"},
+            )
 
     def require_fresh(self) -> None:
         """Raise MarketDataError for a subscription whose newest tick is too old, or never came."""
@@ -120,6 +195,7 @@ class AdapterConnection:
                     context={
                         "adapter": self.name,
                         "operation": "stream",
+                        "code": "stale",
                         "vt_symbol": request.vt_symbol,
                         "data_age": round(age, 3),
                     },

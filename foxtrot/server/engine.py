@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +12,19 @@ from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.server.alerts import Alert, AlertDesk, AlertSink, log_sink
 from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
-from foxtrot.server.guard import AdapterGuard, not_ready
+from foxtrot.server.guard import AdapterGuard
+from foxtrot.server.inbox import Inbox
 from foxtrot.server.oms import Oms
 from foxtrot.server.orders import OrderPipeline, named
 from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
+from foxtrot.server.recoveries import Recoveries
+from foxtrot.server.routes import Routes
+from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down
+from foxtrot.server.watch import Watch
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ErrorCategory, ErrorSeverity, FoxtrotError
-from foxtrot.util.event import (
-    EVENT_ERROR,
-    EVENT_ORDER,
-    EVENT_TICK,
-    EVENT_TRADE,
-    Event,
-    EventEngine,
-    EventSink,
-)
+from foxtrot.util.errors import ComponentError, FoxtrotError
+from foxtrot.util.event import EVENT_ERROR, EVENT_ORDER, EVENT_TRADE, Event, EventEngine
 from foxtrot.util.instrumentation import Listeners
 from foxtrot.util.object import (
     AccountData,
@@ -41,7 +37,7 @@ from foxtrot.util.object import (
 from foxtrot.util.recovery import ErrorRecoveryManager
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["ErrorSurfaced", "MainEngine", "ShutdownReport"]
+__all__ = ["AdapterSwitched", "ErrorSurfaced", "MainEngine", "ShutdownReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +49,11 @@ class ErrorSurfaced:
 
 
 @dataclass(frozen=True, slots=True)
-class ShutdownReport:
-    """What `close` left behind. Empty means: nothing open, nothing unknown, nothing running."""
+class AdapterSwitched:
+    """New orders for an adapter go to its standby; or, with None, to the adapter again."""
 
-    open_orders: tuple[OrderData, ...]
-    timed_out: bool
+    adapter_name: str
+    standby: str | None
 
 
 class MainEngine:
@@ -87,9 +83,9 @@ class MainEngine:
         listeners: Iterable[Callable[[object], None]] = (),
         order_prefix: str | None = None,
     ) -> None:
-        self.event_engine = event_engine or EventEngine()
+        self.event_engine = event_engine or EventEngine(on_handler_error=self._handler_failed)
         self.policy = policy or POLICIES["default"]
-        self.oms = Oms()
+        self.oms = Oms(keep=self.policy.finished_orders_kept)
         self.connections: dict[str, AdapterConnection] = {}
         self.engines: dict[str, object] = {}
         self._clock = clock
@@ -99,24 +95,39 @@ class MainEngine:
         self._alerts = AlertDesk(alert_sinks, clock=clock, cooldown=self.policy.alert_cooldown)
         self._prefix = order_prefix or f"{int(clock.wall().timestamp() * 1000):x}"
         self._order_count = 0
-        self._closing = False
-        self._tasks: dict[asyncio.Task[Any], None] = {}
-        self._watchers: dict[str, asyncio.Task[Any]] = {}
-        self._routes: dict[str, str] = {}
+        self._tasks = Tasks()
+        self._shutdown: asyncio.Task[ShutdownReport] | None = None
+        self._closers: dict[asyncio.Task[Any], None] = {}
+        self._watched: dict[str, None] = {}
+        self.routes = Routes(self.connections, self.oms)
         self.pipeline = OrderPipeline(
             self.oms,
             policy=self.policy,
             clock=clock,
             publish=self._publish,
-            spawn=self._spawn,
+            spawn=self._tasks.spawn,
             escalate=self.escalate,
         )
         self.error_recovery = ErrorRecoveryManager(
             clock=clock, rng=self._rng, listeners=[self._listeners.emit]
         )
-        self._executor = EngineExecutor(self)
-
-    # -- adapters ---------------------------------------------------------------------------
+        self._executor = EngineExecutor(self, clock)
+        self._recoveries = Recoveries(
+            self.error_recovery,
+            context=self._recovery_context,
+            policy=self.policy,
+            clock=clock,
+            spawn=self._tasks.spawn,
+            escalate=self.escalate,
+        )
+        self._watch = Watch(
+            self.pipeline,
+            policy=self.policy,
+            clock=clock,
+            surfaced=self._surfaced,
+            is_recovering=self.error_recovery.is_recovering,
+            became_ready=self._became_ready,
+        )
 
     @property
     def adapters(self) -> Mapping[str, BaseAdapter]:
@@ -136,11 +147,19 @@ class MainEngine:
         It is built again, the same way, when recovery restarts the component. With `standby_for`
         it takes over new orders when the adapter of that name is beyond reconnecting.
         """
-
-        def build() -> BaseAdapter:
-            return adapter_class(_Inbox(self), adapter_name, **options)
-
         name = adapter_name or getattr(adapter_class, "default_name", "")
+        if not name or name in self.connections:
+            raise ValueError(
+                f"expected an adapter name that is not taken, got {adapter_name=} where "
+                f"{', '.join(self.connections) or 'none'} are registered; name this one otherwise"
+            )
+        inbox = Inbox(
+            self.event_engine,
+            self.pipeline,
+            connection=lambda: self.connections[name],
+            surfaced=self._surfaced,
+            clock=self._clock,
+        )
         guard = AdapterGuard(
             name,
             policy=self.policy,
@@ -152,9 +171,13 @@ class MainEngine:
         for breaker in guard.breakers.values():
             breaker.add_listener(self._listeners.emit)
         connection = AdapterConnection(
-            build, guard, policy=self.policy, clock=self._clock, standby_for=standby_for
+            lambda: adapter_class(inbox.for_new_adapter(), name, **options),
+            guard,
+            policy=self.policy,
+            clock=self._clock,
+            standby_for=standby_for,
         )
-        self.connections[connection.name] = connection
+        self.connections[name] = connection
         return connection.adapter
 
     def get_adapter(self, adapter_name: str) -> BaseAdapter | None:
@@ -168,38 +191,35 @@ class MainEngine:
         Raises:
             FoxtrotError: The first attempt failed. Recovery is under way if the policy has it.
         """
-        connection = self._connection(adapter_name)
+        connection = self.routes.connection(adapter_name)
+        connection.require_open()
         if setting is not None:
-            connection.adapter.setting = dict(setting)
-        self._watch(connection)
+            connection.setting = dict(setting)
+        self._keep_watching(connection)
         await connection.connect()
         await self.bring_up(connection)
 
     async def subscribe(self, requests: Sequence[SubscribeRequest], adapter_name: str) -> None:
         """Subscribe to market streams; the subscription outlives the connection."""
-        await self._connection(adapter_name).subscribe(requests)
+        await self.routes.connection(adapter_name).subscribe(requests)
 
     def is_ready(self, adapter_name: str) -> bool:
         """Whether the adapter is connected, subscribed and reconciled."""
-        return self._connection(adapter_name).ready
-
-    # -- trading ----------------------------------------------------------------------------
+        return self.routes.connection(adapter_name).ready
 
     async def send_order(self, request: OrderRequest, adapter_name: str) -> str:
         """Send an order; return its `vt_orderid`.
 
-        The order behind it may be UNKNOWN, in which case it settles by itself.
+        The order behind it may be UNKNOWN, in which case it settles by itself. While a standby
+        serves for the adapter, a new order goes there, and its `vt_orderid` says so.
 
         Raises:
             FoxtrotError: The order is certainly not at the venue.
         """
-        connection = self._route(adapter_name)
-
-        def admit() -> None:
-            self._refuse_when_closing(connection)
-            connection.require_ready()
-
-        order = await self.pipeline.send(connection, self._identified(request), admit)
+        request = self._identified(request)
+        target = self.routes.of_order(adapter_name, request.reference)
+        request = self.routes.localized(request, adapter_name, target)
+        order = await self.pipeline.send(target, request)
         return order.vt_orderid
 
     async def cancel_order(self, request: CancelRequest, adapter_name: str) -> OrderData:
@@ -208,23 +228,27 @@ class MainEngine:
         Raises:
             FoxtrotError: The order may still be active.
         """
-        return await self.pipeline.cancel(self._connection(adapter_name), request)
+        target = self.routes.of_order(adapter_name, request.orderid)
+        return await self.pipeline.cancel(
+            target, self.routes.localized(request, adapter_name, target)
+        )
 
     async def query_account(self, adapter_name: str) -> list[AccountData]:
         """The account's balances."""
-        connection = self._connection(adapter_name)
+        connection = self.routes.connection(adapter_name)
         return await connection.guard.call(
             Lane.QUERIES,
             "account",
-            connection.adapter.query_account,
+            lambda: connection.adapter.query_account(),  # noqa: PLW0108 - of a new one by then
             kind=OperationKind.READ,
         )
 
     async def query_order(self, request: CancelRequest, adapter_name: str) -> OrderData | None:
         """Ask the venue for an order. None: it knows no such order."""
-        return await self.pipeline.look_up(self._connection(adapter_name), request)
-
-    # -- errors -----------------------------------------------------------------------------
+        target = self.routes.of_order(adapter_name, request.orderid)
+        return await self.pipeline.look_up(
+            target, self.routes.localized(request, adapter_name, target)
+        )
 
     async def handle_adapter_error(self, adapter_name: str, error: Exception) -> bool:
         """Classify, recover, and escalate what could not be recovered; True when it works again.
@@ -232,8 +256,9 @@ class MainEngine:
         BaseExceptions that are not Exceptions are never caught here.
         """
         classified = self._classifier.classify(error, adapter=adapter_name)
-        self._listeners.emit(ErrorSurfaced(adapter_name, classified))
-        return await self._recover(classified)
+        classified.context.setdefault("adapter", adapter_name)
+        self._show(classified)
+        return await self._recoveries.recover(classified)
 
     def escalate(self, error: FoxtrotError) -> Alert | None:
         """Call a person, once per incident."""
@@ -241,164 +266,100 @@ class MainEngine:
 
     def switch(self, adapter_name: str, standby: str | None) -> None:
         """Send new orders for an adapter to its standby; None hands back."""
-        if standby is None:
-            self._routes.pop(adapter_name, None)
-        else:
-            self._routes[adapter_name] = standby
+        if self.routes.switch(adapter_name, standby):
+            self._listeners.emit(AdapterSwitched(adapter_name, standby))
 
     async def bring_up(self, connection: AdapterConnection) -> None:
         """Wait until the streams tick, reconcile, and declare the connection ready."""
-        async with asyncio.timeout(self.policy.call_timeout):
-            await connection.wait_ticking()
-        await self.pipeline.reconcile(connection)
-        connection.ready = True
-        self.switch(connection.name, None)
-        self._alerts.recovered(connection.name)
-
-    async def _recover(self, error: FoxtrotError) -> bool:
-        context = {
-            "executor": self._executor,
-            "adapters": self.adapters,
-            "engines": self.engines,
-            "main_engine": self,
-        }
-        recovered = await self.error_recovery.handle_error(
-            error, context, self.policy.reconnect_attempts
-        )
-        # Rejected orders and the like are normal answers; they need nobody.
-        if not recovered and error.severity >= ErrorSeverity.HIGH:
-            self.escalate(error)
-        return recovered
-
-    def _surfaced(self, error: FoxtrotError) -> None:
-        """An error on the way: show it, and see to it in the background."""
-        name = error.adapter_name or ""
-        self._listeners.emit(ErrorSurfaced(name, error))
-        self.event_engine.put(Event(EVENT_ERROR, error))
-        if not self.policy.recovery or self._closing or self.error_recovery.is_recovering(name):
-            return
-        if error.category is ErrorCategory.ORDER_EXECUTION:
-            return  # an answer, or an unknown outcome: the order pipeline sees to either
-        if error.recoverable or error.severity >= ErrorSeverity.HIGH:
-            self._spawn(f"recover {name}", self._recover_quietly(error))
-
-    async def _recover_quietly(self, error: FoxtrotError) -> None:
-        await self._recover(error)
-
-    # -- watching ---------------------------------------------------------------------------
-
-    def _watch(self, connection: AdapterConnection) -> None:
-        if self.policy.recovery and connection.name not in self._watchers:
-            task = self._spawn(f"watch {connection.name}", self._watch_forever(connection))
-            self._watchers[connection.name] = task
-
-    async def _watch_forever(self, connection: AdapterConnection) -> None:
-        while True:
-            await self._clock.sleep(self.policy.heartbeat_interval)
-            if not self.error_recovery.is_recovering(connection.name):
-                await self._check(connection)
-
-    async def _check(self, connection: AdapterConnection) -> None:
-        try:
-            await self._find_fault(connection)
-        except Exception as exc:
-            self._surfaced(self._of_stream(connection, exc))
-            return
-        if not connection.ready or self.pipeline.needs_reconcile(connection.name):
-            # What fails in here was surfaced by the guard, or is seen at the next heartbeat.
-            with suppress(FoxtrotError, TimeoutError):
-                await self.bring_up(connection)
-
-    async def _find_fault(self, connection: AdapterConnection) -> None:
-        if not connection.adapter.connected:
-            raise ConnectionError("the connection is down")
-        await connection.ping()
-        connection.require_fresh()
-
-    def _of_stream(self, connection: AdapterConnection, exc: Exception) -> FoxtrotError:
-        """An error of the connection as such: classified, and named by the connection's id."""
-        error = self._classifier.classify(exc, adapter=connection.name, operation="heartbeat")
-        error.context.setdefault("correlation_id", connection.adapter.connection_id)
-        return error
-
-    # -- shutdown ---------------------------------------------------------------------------
+        await self._watch.bring_up(connection)
 
     async def close(self) -> ShutdownReport:
         """Stop: no new orders, open ones cancelled, connections closed, every task ended.
 
-        Takes at most the policy's `shutdown_timeout`, and says what stayed open.
+        Takes at most the policy's `shutdown_timeout` and a moment more, and says what stayed
+        open. May be called again, at the same time and from within a recovery: there is one
+        shutdown, and everybody gets its report.
         """
-        self._closing = True
-        timed_out = False
-        try:
-            async with asyncio.timeout(self.policy.shutdown_timeout):
-                await self._end_tasks()
-                if self.policy.cancel_on_close:
-                    await self._cancel_open_orders()
-                for connection in self.connections.values():
-                    await connection.disconnect()
-        except TimeoutError:
-            timed_out = True
-        await self._end_tasks()
-        return ShutdownReport(self._open_orders(), timed_out)
-
-    def _open_orders(self) -> tuple[OrderData, ...]:
-        return tuple(
-            order
-            for name in self.connections
-            for order in self.oms.unsettled(name)
-            if not order.status.is_final
-        )
-
-    async def _cancel_open_orders(self) -> None:
-        for order in self._open_orders():
-            request = CancelRequest(
-                symbol=order.symbol, exchange=order.exchange, orderid=order.orderid
+        if self._shutdown is None:
+            self._shutdown = asyncio.get_running_loop().create_task(
+                shut_down(
+                    self.connections,
+                    self.oms,
+                    self._tasks,
+                    cancel=self.pipeline.cancel,
+                    policy=self.policy,
+                    spared=lambda: self._closers,
+                ),
+                name="shut down",
             )
-            try:
-                await self.cancel_order(request, order.adapter_name)
-            except FoxtrotError:
-                continue  # it stays open, and the report says so
-
-    async def _end_tasks(self) -> None:
-        current = asyncio.current_task()
-        while tasks := [task for task in self._tasks if task is not current]:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for task in tasks:
-                self._tasks.pop(task, None)
-
-    # -- plumbing ---------------------------------------------------------------------------
+            self._shutdown.add_done_callback(self._was_closed)
+        caller = asyncio.current_task()
+        assert caller is not None  # a coroutine runs in a task
+        self._closers[caller] = None
+        try:
+            # Shielded: a caller that gives up must not leave the engine half closed.
+            return await asyncio.shield(self._shutdown)
+        finally:
+            self._closers.pop(caller, None)
 
     def add_listener(self, listener: Callable[[object], None]) -> None:
         """Call `listener` with every frozen event from now on."""
         self._listeners.add(listener)
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
-        return task
+    def _was_closed(self, shutdown: asyncio.Task[ShutdownReport]) -> None:
+        if not shutdown.cancelled() and shutdown.exception() is None:
+            self._listeners.emit(shutdown.result())
 
-    def _connection(self, adapter_name: str) -> AdapterConnection:
-        try:
-            return self.connections[adapter_name]
-        except KeyError:
-            known = ", ".join(self.connections) or "none"
-            raise LookupError(
-                f"expected the name of a registered adapter (there are: {known}), "
-                f"got adapter_name={adapter_name!r}"
-            ) from None
+    def _keep_watching(self, connection: AdapterConnection) -> None:
+        if self.policy.recovery and connection.name not in self._watched:
+            self._watched[connection.name] = None
+            self._tasks.spawn(f"watch {connection.name}", self._watch.forever(connection))
 
-    def _route(self, adapter_name: str) -> AdapterConnection:
-        return self._connection(self._routes.get(adapter_name, adapter_name))
+    def _became_ready(self, connection: AdapterConnection) -> None:
+        self.switch(connection.name, None)
+        self._alerts.recovered(connection.name)
+        self._recoveries.works_again(connection.name)
 
-    def _refuse_when_closing(self, connection: AdapterConnection) -> None:
-        if self._closing:
-            error = not_ready(connection.name, "the engine is shutting down", self._clock)
-            error.recoverable = False
-            raise error
+    def _recovery_context(self) -> Mapping[str, Any]:  # Any: the seed leaves it open
+        return {
+            "executor": self._executor,
+            "adapters": self.adapters,
+            "engines": self.engines,
+            "main_engine": self,
+        }
+
+    def _surfaced(self, error: FoxtrotError) -> None:
+        """An error on the way: show it, and see to it in the background."""
+        self._show(error)
+        if self.policy.recovery:
+            self._recoveries.see_to(error)
+
+    def _handler_failed(self, event: Event, exc: Exception) -> None:
+        """A subscriber raised: no other part felt it, and its owner has to know."""
+        name = getattr(event.data, "adapter_name", None) or ""
+        connection = self.connections.get(name)
+        error = ComponentError(
+            f"subscriber of {event.type}",
+            f"it raised {type(exc).__name__}: {exc}",
+            clock=self._clock,
+            context={
+                "adapter": name,
+                "operation": event.type,
+                "cause_type": type(exc).__name__,
+                "correlation_id": connection.adapter.connection_id if connection else "",
+            },
+            suggested_action="Mend the handler: it misses what it is handed",
+        )
+        error.__cause__ = exc
+        if event.type == EVENT_ERROR:  # published, it would come back here
+            self._listeners.emit(ErrorSurfaced(name, error))
+            self.escalate(error)
+        else:
+            self._surfaced(error)
+
+    def _show(self, error: FoxtrotError) -> None:
+        self._listeners.emit(ErrorSurfaced(error.adapter_name or "", error))
+        self.event_engine.put(Event(EVENT_ERROR, error))
 
     def _identified(self, request: OrderRequest) -> OrderRequest:
         self._order_count += 1
@@ -407,28 +368,3 @@ class MainEngine:
     def _publish(self, data: OrderData | TradeData) -> None:
         kind = EVENT_TRADE if isinstance(data, TradeData) else EVENT_ORDER
         self.event_engine.put(Event(kind, data))
-
-    def _received(self, event: Event) -> None:
-        """Take what an adapter pushed."""
-        if event.type == EVENT_ERROR:
-            connection = self._connection(event.data.adapter_name)
-            connection.ready = connection.ready and connection.adapter.connected
-            self._surfaced(event.data)
-        elif event.type == EVENT_ORDER:
-            self.pipeline.apply_order(self._connection(event.data.adapter_name), event.data)
-        elif event.type == EVENT_TRADE:
-            self.pipeline.apply_trade(event.data)
-        else:
-            if event.type == EVENT_TICK:
-                self._connection(event.data.adapter_name).saw_tick(event.data)
-            self.event_engine.put(event)
-
-
-class _Inbox(EventSink):
-    """Where adapters push: the engine looks at everything before subscribers do."""
-
-    def __init__(self, engine: MainEngine) -> None:
-        self._engine = engine
-
-    def put(self, event: Event) -> None:
-        self._engine._received(event)  # noqa: SLF001 - a part of the engine, of a narrower face

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foxtrot.server.connection import AdapterConnection
-from foxtrot.util.errors import ErrorCategory, FoxtrotError
+from foxtrot.server.guard import not_ready
+from foxtrot.util.clock import Clock
+from foxtrot.util.errors import ComponentError, ErrorCategory, ErrorSeverity, FoxtrotError
 from foxtrot.util.recovery import RecoveryAction
 
 if TYPE_CHECKING:
@@ -17,44 +19,65 @@ __all__ = ["EngineExecutor"]
 class EngineExecutor:
     """The six actions, on the engine's adapters."""
 
-    def __init__(self, engine: MainEngine) -> None:
+    def __init__(self, engine: MainEngine, clock: Clock) -> None:
         self._engine = engine
+        self._clock = clock
 
     def supports(self, action: RecoveryAction, error: FoxtrotError) -> bool:
         """Whether the action makes sense for the adapter as it is now."""
         connection = self._failed(error)
+        if action is RecoveryAction.ALERT_OPERATOR:
+            return True
+        if action is RecoveryAction.GRACEFUL_SHUTDOWN:
+            return not self._is_closing()
+        if connection is None or connection.is_closing:
+            return False
         if action is RecoveryAction.SWITCH_ADAPTER:
-            return self._standby(error) is not None
-        if action is RecoveryAction.RETRY:
-            # Looking again at a connection that is known to be down only costs time.
-            return connection is not None and connection.adapter.connected
-        if action in {RecoveryAction.RECONNECT, RecoveryAction.RESTART_COMPONENT}:
-            return connection is not None
-        return True
+            routes = self._engine.routes
+            return routes.standby(connection.name) is not None and not routes.is_switched(
+                connection.name
+            )
+        # Looking again at a connection that is known to be down only costs time.
+        return action is not RecoveryAction.RETRY or connection.adapter.connected
 
     async def perform(self, action: RecoveryAction, error: FoxtrotError) -> None:
         """Do it; raises when it failed."""
-        connection = self._failed(error)
         if action is RecoveryAction.ALERT_OPERATOR:
             self._engine.escalate(error)
         elif action is RecoveryAction.GRACEFUL_SHUTDOWN:
-            await self._engine.close()
+            await self._shut_down(error)
         elif action is RecoveryAction.SWITCH_ADAPTER:
-            standby = self._standby(error)
-            if connection is not None and standby is not None:
-                self._engine.switch(connection.name, standby.name)
-        elif connection is not None:
-            await self._repair(action, connection, error)
+            self._engine.switch(self._required(error).name, self._standby(error).name)
+        else:
+            await self._repair(action, self._required(error), error)
 
     async def verify(self, action: RecoveryAction, error: FoxtrotError) -> bool:
         """Connected, answering, ticking, reconciled: asked of the venue, one by one.
 
-        After a switch it is the standby that must be all this; else the failed adapter itself,
-        even while its standby serves.
+        After a switch it is the standby that must be all this, or it hands back at once; else
+        the failed adapter itself, even while its standby serves.
         """
-        switched = action is RecoveryAction.SWITCH_ADAPTER
-        connection = self._standby(error) if switched else self._failed(error)
-        if connection is None or not connection.adapter.connected:
+        if action is not RecoveryAction.SWITCH_ADAPTER:
+            return await self._works(self._required(error))
+        works = False
+        try:
+            works = await self._works(self._standby(error))
+        finally:
+            if not works:
+                self._engine.switch(self._required(error).name, None)
+        return works
+
+    def covers(self, error: FoxtrotError) -> bool:
+        """What the verification asks for covers all but orders and broken components."""
+        return error.category not in {ErrorCategory.ORDER_EXECUTION, ErrorCategory.SYSTEM}
+
+    def wait(self, error: FoxtrotError) -> float:
+        """What is left of the quiet that the venue asked for."""
+        connection = self._failed(error)
+        return 0.0 if connection is None else connection.guard.gate.wait
+
+    async def _works(self, connection: AdapterConnection) -> bool:
+        if not connection.adapter.connected:
             return False
         await connection.ping()
         await self._engine.bring_up(connection)
@@ -68,20 +91,34 @@ class EngineExecutor:
         elif action is RecoveryAction.RESTART_COMPONENT:
             await connection.restart()
         elif error.category in {ErrorCategory.MARKET_DATA, ErrorCategory.AUTHENTICATION}:
-            await connection.adapter.resync()
+            await connection.resync()
             await connection.resubscribe()
-        else:
-            await connection.guard.gate.pass_through()
+
+    async def _shut_down(self, error: FoxtrotError) -> None:
+        report = await self._engine.close()
+        if report.open_orders:
+            still_open = ", ".join(order.vt_orderid for order in report.open_orders)
+            self._engine.escalate(
+                ComponentError(
+                    "engine",
+                    f"shut down after {error.error_id}; still open: {still_open}",
+                    severity=ErrorSeverity.CRITICAL,
+                    suggested_action=f"Cancel or watch at the venue: {still_open}",
+                    clock=self._clock,
+                )
+            )
+
+    def _is_closing(self) -> bool:
+        return any(each.is_closing for each in self._engine.connections.values())
 
     def _failed(self, error: FoxtrotError) -> AdapterConnection | None:
         return self._engine.connections.get(error.adapter_name or "")
 
-    def _standby(self, error: FoxtrotError) -> AdapterConnection | None:
-        return next(
-            (
-                connection
-                for connection in self._engine.connections.values()
-                if connection.standby_for == error.adapter_name and connection.ready
-            ),
-            None,
-        )
+    def _required(self, error: FoxtrotError) -> AdapterConnection:
+        return self._engine.routes.connection(error.adapter_name or "")
+
+    def _standby(self, error: FoxtrotError) -> AdapterConnection:
+        standby = self._engine.routes.standby(error.adapter_name or "")
+        if standby is None:
+            raise not_ready(error.adapter_name or "", "no standby is ready", self._clock)
+        return standby

@@ -1,11 +1,13 @@
 """What is known of orders, fills and positions: one record per intent, changed by evidence only.
 
-Pure state: no I/O, no clock, no tasks. Evidence arrives in any order, late or twice: an order
-never goes back to an older state, and each trade id counts once.
+Pure state: no I/O, no clock, no tasks. Evidence arrives in any order, late or twice, and always
+leads to the same record: an order never goes back to an older state, and each trade id counts
+once. Memory is bounded by the number of orders kept, not by how long it runs.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from foxtrot.util.constants import Direction, Status
@@ -19,27 +21,41 @@ _VOLUME_TOLERANCE = 1e-9
 class Oms:
     """Orders by client order id, trades by trade id, positions as the sum of the fills.
 
-    Memory holds every order and trade id seen: that is what makes a replayed fill harmless.
+    Args:
+        keep: How many finished orders to keep, with their fills. Older ones are forgotten; what
+            is remembered of them is which order and trade ids were used, so that a replayed fill
+            stays harmless and an id stays one intent. Of ids that end in a number only the
+            highest is remembered, and lower ones count as used; other ids are kept one by one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep: int = 10_000) -> None:
+        self._keep = keep
         self._orders: dict[str, OrderData] = {}
         self._unsettled: dict[str, OrderData] = {}
+        self._finished: dict[str, None] = {}
+        self._trades: dict[tuple[str, str, str], None] = {}
+        self._trades_of: dict[str, list[tuple[str, str, str]]] = {}
         self._filled: dict[str, float] = {}
-        self._trades: set[str] = set()  # asked for membership only, never iterated
         self._positions: dict[tuple[str, str], float] = {}
+        self._symbols: dict[str, dict[str, None]] = {}
+        self._used_orders = _UsedIds()
+        self._used_trades = _UsedIds()
 
     def order(self, vt_orderid: str) -> OrderData | None:
-        """The latest that is known of an order."""
+        """The latest that is known of an order; None for one that is unknown or forgotten."""
         return self._orders.get(vt_orderid)
 
     def orders(self) -> tuple[OrderData, ...]:
-        """Every order, in the order of their intents."""
+        """Every order that is kept, in the order of their intents."""
         return tuple(self._orders.values())
 
     def unsettled(self, adapter_name: str) -> tuple[OrderData, ...]:
         """The orders of an adapter that may still change: active, unknown, or short of fills."""
         return tuple(o for o in self._unsettled.values() if o.adapter_name == adapter_name)
+
+    def symbols(self, adapter_name: str) -> tuple[str, ...]:
+        """The symbols that the adapter ever had an order in."""
+        return tuple(self._symbols.get(adapter_name, ()))
 
     def position(self, adapter_name: str, vt_symbol: str) -> float:
         """The signed volume that the adapter's fills add up to."""
@@ -53,9 +69,19 @@ class Oms:
         """The volume of the fills applied to an order; may run ahead of or behind `traded`."""
         return self._filled.get(vt_orderid, 0.0)
 
+    def is_at_venue(self, vt_orderid: str) -> bool:
+        """Whether the venue has shown the order: by its own number, or by a fill."""
+        order = self._orders.get(vt_orderid)
+        return self.filled(vt_orderid) > 0 or (order is not None and bool(order.venue_orderid))
+
+    def is_used(self, adapter_name: str, orderid: str) -> bool:
+        """Whether the id names an intent already, be it a forgotten one."""
+        kept = f"{adapter_name}.{orderid}" in self._orders
+        return kept or self._used_orders.holds(adapter_name, orderid)
+
     def begin(self, order: OrderData) -> bool:
-        """Register an intent. False, and no change, when its id is taken by a live or known one."""
-        if order.vt_orderid in self._orders:
+        """Register an intent. False, and no change, when its id is used."""
+        if self.is_used(order.adapter_name, order.orderid):
             return False
         self._store(order)
         return True
@@ -63,71 +89,166 @@ class Oms:
     def apply_order(self, update: OrderData) -> OrderData | None:
         """Merge evidence about an order; return the new record, or None if nothing changed."""
         known = self._orders.get(update.vt_orderid)
-        if known is not None:
-            if not _is_news(known, update):
-                return None
-            update = replace(
-                update,
-                status=max(known.status, update.status, key=_PROGRESS.__getitem__),
-                traded=max(known.traded, update.traded),
-                venue_orderid=update.venue_orderid or known.venue_orderid,
-                reference=known.reference,
-            )
-        self._store(update)
-        return update
+        if known is None and self._used_orders.holds(update.adapter_name, update.orderid):
+            return None  # finished and forgotten: a late repetition
+        merged = update if known is None else _merged(known, update)
+        merged = _with_fills(merged, self.filled(merged.vt_orderid))
+        if known is not None and _state(known) == _state(merged):
+            return None
+        self._store(merged)
+        return merged
 
     def settle(self, vt_orderid: str, status: Status) -> OrderData | None:
-        """Set the status of an order that is not final; return the new record if it changed."""
+        """Conclude something about an order; return the new record if it changed.
+
+        A conclusion weighs less than evidence: it changes no order that is final, and rejects
+        none that the venue has shown.
+        """
         known = self._orders.get(vt_orderid)
         if known is None or known.status.is_final or known.status is status:
+            return None
+        if status is Status.REJECTED and self.is_at_venue(vt_orderid):
             return None
         changed = replace(known, status=status)
         self._store(changed)
         return changed
 
     def apply_trade(self, trade: TradeData) -> bool:
-        """Apply a fill. False, and no change, when its id was applied before."""
-        if trade.vt_tradeid in self._trades:
+        """Apply a fill, and what it proves of its order.
+
+        False, and no change, when its id was applied before, or when it has none: a fill that
+        cannot be told from its own repetition has to come again with its id.
+        """
+        if not trade.tradeid or self._is_applied(trade):
             return False
-        self._trades.add(trade.vt_tradeid)
+        order = self._orders.get(trade.vt_orderid)
+        self._trades[_key(trade)] = None
+        self._trades_of.setdefault(trade.vt_orderid, []).append(_key(trade))
         self._filled[trade.vt_orderid] = self.filled(trade.vt_orderid) + trade.volume
         position = (trade.adapter_name, trade.vt_symbol)
         signed = trade.volume if trade.direction is Direction.LONG else -trade.volume
         self._positions[position] = self._positions.get(position, 0.0) + signed
-        order = self._orders.get(trade.vt_orderid)
         if order is not None:
-            self._track(order)
+            self._orders[order.vt_orderid] = _with_fills(order, self.filled(order.vt_orderid))
+        self._track(trade.vt_orderid)
         return True
 
     def lacks_fills(self, order: OrderData) -> bool:
         """Whether the venue says that more was traded than the fills that came in add up to."""
         return order.traded > self.filled(order.vt_orderid) + _VOLUME_TOLERANCE
 
+    def _is_applied(self, trade: TradeData) -> bool:
+        adapter_name, vt_symbol, tradeid = _key(trade)
+        if _key(trade) in self._trades:
+            return True
+        # A late fill of an order that is kept is news, however low its number.
+        is_kept = trade.vt_orderid in self._orders
+        return not is_kept and self._used_trades.holds(f"{adapter_name} {vt_symbol}", tradeid)
+
     def _store(self, order: OrderData) -> None:
         self._orders[order.vt_orderid] = order
-        self._track(order)
+        self._symbols.setdefault(order.adapter_name, {})[order.symbol] = None
+        self._track(order.vt_orderid)
 
-    def _track(self, order: OrderData) -> None:
-        if order.status.is_final and not self.lacks_fills(order):
-            self._unsettled.pop(order.vt_orderid, None)
+    def _track(self, vt_orderid: str) -> None:
+        """File an order under unsettled or finished. Fills of no known order count as finished."""
+        order = self._orders.get(vt_orderid)
+        if order is not None and (not order.status.is_final or self.lacks_fills(order)):
+            self._unsettled[vt_orderid] = order
+            self._finished.pop(vt_orderid, None)
+            return
+        self._unsettled.pop(vt_orderid, None)
+        self._finished[vt_orderid] = None
+        while len(self._finished) > self._keep:
+            self._forget(next(iter(self._finished)))
+
+    def _forget(self, vt_orderid: str) -> None:
+        del self._finished[vt_orderid]
+        order = self._orders.pop(vt_orderid, None)
+        if order is not None:
+            self._used_orders.add(order.adapter_name, order.orderid)
+        self._filled.pop(vt_orderid, None)
+        for adapter_name, vt_symbol, tradeid in self._trades_of.pop(vt_orderid, ()):
+            del self._trades[adapter_name, vt_symbol, tradeid]
+            self._used_trades.add(f"{adapter_name} {vt_symbol}", tradeid)
+
+
+_NUMBER_AT_END = re.compile(r"\d*$")
+
+
+class _UsedIds:
+    """Ids that were used once, by scope: the highest of those with a number, all of the others."""
+
+    def __init__(self) -> None:
+        self._highest: dict[tuple[str, str], int] = {}
+        self._others: dict[tuple[str, str], None] = {}
+
+    def add(self, scope: str, id_: str) -> None:
+        stem, number = _split(id_)
+        if number is None:
+            self._others[scope, id_] = None
         else:
-            self._unsettled[order.vt_orderid] = order
+            key = (scope, stem)
+            self._highest[key] = max(number, self._highest.get(key, number))
+
+    def holds(self, scope: str, id_: str) -> bool:
+        stem, number = _split(id_)
+        if number is None:
+            return (scope, id_) in self._others
+        return number <= self._highest.get((scope, stem), -1)
 
 
-# How far along its life a status is. A cancelled order can still report fills made before the
-# cancel; nothing but fills moves a final order.
+def _split(id_: str) -> tuple[str, int | None]:
+    digits = _NUMBER_AT_END.search(id_)
+    assert digits is not None  # the pattern matches the empty end
+    start = digits.start()
+    return id_[:start], int(id_[start:]) if start < len(id_) else None
+
+
+def _key(trade: TradeData) -> tuple[str, str, str]:
+    # By symbol as well: venues number the fills of each symbol from one.
+    return (trade.adapter_name, trade.vt_symbol, trade.tradeid)
+
+
+# How far along its life a status is. A final order moves only by what proves that it went further.
 _PROGRESS = {
     Status.SUBMITTING: 0,
     Status.UNKNOWN: 1,
-    Status.NOTTRADED: 2,
-    Status.PARTTRADED: 3,
-    Status.REJECTED: 4,
-    Status.CANCELLED: 4,
-    Status.ALLTRADED: 5,
+    Status.NOTTRADED: 3,
+    Status.PARTTRADED: 4,
+    Status.REJECTED: 5,
+    Status.CANCELLED: 6,
+    Status.ALLTRADED: 7,
 }
+_CONCLUDED = 2
 
 
-def _is_news(known: OrderData, update: OrderData) -> bool:
-    if update.traded > known.traded + _VOLUME_TOLERANCE:
-        return True
-    return _PROGRESS[update.status] > _PROGRESS[known.status]
+def _progress(order: OrderData) -> int:
+    """A rejection without the venue's number is a conclusion of ours, which evidence refutes."""
+    if order.status is Status.REJECTED and not order.venue_orderid:
+        return _CONCLUDED
+    return _PROGRESS[order.status]
+
+
+def _merged(known: OrderData, update: OrderData) -> OrderData:
+    return replace(
+        update,
+        status=max(known, update, key=_progress).status,
+        traded=max(known.traded, update.traded),
+        venue_orderid=update.venue_orderid or known.venue_orderid,
+        reference=known.reference,
+    )
+
+
+def _with_fills(order: OrderData, filled: float) -> OrderData:
+    """The order with what its fills prove: that it is at the venue, and how far it got."""
+    if filled <= 0:
+        return order
+    is_whole = filled >= order.volume - _VOLUME_TOLERANCE
+    reached = Status.ALLTRADED if is_whole else Status.PARTTRADED
+    status = reached if _PROGRESS[reached] > _progress(order) else order.status
+    return replace(order, status=status, traded=max(order.traded, filled))
+
+
+def _state(order: OrderData) -> tuple[Status, float, str]:
+    return (order.status, round(order.traded, 9), order.venue_orderid)

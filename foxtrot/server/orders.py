@@ -8,13 +8,15 @@ is visible as UNKNOWN.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+import math
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Any
 
 from foxtrot.server.connection import AdapterConnection
+from foxtrot.server.fills import FillFetcher
 from foxtrot.server.oms import Oms
 from foxtrot.server.policy import EnginePolicy, Lane
 from foxtrot.util.clock import Clock
@@ -29,14 +31,11 @@ from foxtrot.util.errors import (
 from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TradeData
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["OrderPipeline", "named"]
+__all__ = ["OrderPipeline", "by_id", "named"]
 
 # A "not found" is final only this long after the request's lifetime: the venue's clock and ours
 # differ by a little, and the lifetime is judged by the venue's.
 _LIFETIME_MARGIN = 1.0
-
-# Fills usually follow an order's update within a moment; only after it are they asked for.
-_FILL_PATIENCE = 1.0
 
 _READY_POLL = 0.5
 
@@ -80,13 +79,11 @@ class OrderPipeline:
         self._escalate = escalate
         self._sending: dict[str, None] = {}
         self._resolving: dict[str, None] = {}
-        self._backfilling: dict[tuple[str, str], None] = {}
         self._sent: dict[str, _Sent] = {}
-        self._fetched_to: dict[tuple[str, str], str] = {}
+        self._unwanted: dict[str, None] = {}
+        self._fills = FillFetcher(oms, clock=clock, apply=self.apply_trade, spawn=spawn)
 
-    async def send(
-        self, connection: AdapterConnection, request: OrderRequest, admit: Callable[[], None]
-    ) -> OrderData:
+    async def send(self, connection: AdapterConnection, request: OrderRequest) -> OrderData:
         """Send an intent; return its order, which may be UNKNOWN and then settles by itself.
 
         Raises:
@@ -102,7 +99,7 @@ class OrderPipeline:
                 context={"adapter": connection.name},
             )
         self._publish(order)
-        await self._submit(connection, request, order, admit)
+        await self._submit(connection, request, order)
         return self._known(order)
 
     async def cancel(self, connection: AdapterConnection, request: CancelRequest) -> OrderData:
@@ -111,12 +108,14 @@ class OrderPipeline:
         Raises:
             FoxtrotError: The order may still be active.
         """
-        adapter = connection.adapter
+        vt_orderid = f"{connection.name}.{request.orderid}"
+        if vt_orderid in self._sent:
+            self._unwanted[vt_orderid] = None  # should it turn out not to be there, it stays so
         try:
             order = await connection.guard.call(
                 Lane.CANCELS,
                 "order.cancel",
-                lambda: adapter.cancel_order(request),
+                lambda: connection.adapter.cancel_order(request),
                 kind=OperationKind.IDEMPOTENT,
             )
         except FoxtrotError as error:
@@ -158,16 +157,15 @@ class OrderPipeline:
         Raises:
             FoxtrotError: The venue could not be asked. Nothing was changed by what did not come.
         """
-        probe, adapter = connection.guard.probe, connection.adapter
-        listed = await probe("orders.open", adapter.query_open_orders)
+        listed = await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
         for order in listed:
             self.apply_order(connection, order)
         open_ids = {order.vt_orderid for order in listed}
         for order in self._oms.unsettled(connection.name):
             if order.vt_orderid not in open_ids and order.vt_orderid not in self._sending:
                 await self._ask_after(connection, order)
-        for symbol in self._symbols(connection.name):
-            await self._fetch_trades(connection, symbol)
+        for symbol in self._symbols(connection):
+            await self._fills.fetch(connection, symbol)
 
     def apply_order(self, connection: AdapterConnection, order: OrderData) -> None:
         """Take evidence about an order, from wherever it came."""
@@ -175,13 +173,18 @@ class OrderPipeline:
         if changed is not None:
             self._changed(changed)
         known = self._known(order)
-        if self._oms.lacks_fills(known):
-            self._backfill_later(connection, known.symbol)
+        if self._policy.recovery and self._oms.lacks_fills(known):
+            self._fills.fetch_later(connection, known.symbol)
 
     def apply_trade(self, trade: TradeData) -> None:
         """Take a fill; one that was applied before changes nothing and is not published."""
-        if self._oms.apply_trade(trade):
-            self._publish(trade)
+        before = self._oms.order(trade.vt_orderid)
+        if not self._oms.apply_trade(trade):
+            return
+        self._publish(trade)
+        after = self._oms.order(trade.vt_orderid)
+        if after is not None and after != before:
+            self._changed(after)
 
     def needs_reconcile(self, adapter_name: str) -> bool:
         """Whether an order lacks fills, or hangs unknown with nobody looking for it."""
@@ -192,18 +195,16 @@ class OrderPipeline:
         )
 
     async def _submit(
-        self,
-        connection: AdapterConnection,
-        request: OrderRequest,
-        order: OrderData,
-        admit: Callable[[], None],
+        self, connection: AdapterConnection, request: OrderRequest, order: OrderData
     ) -> None:
         async def attempt() -> OrderData:
-            known = self._known(order)
-            if known.venue_orderid:
-                return known  # a late acknowledgement came while this attempt was waiting
+            if self._oms.is_at_venue(order.vt_orderid):
+                return self._known(order)  # it showed itself while this attempt was waiting
             self._note_sent(order, request)
-            return await connection.adapter.send_order(request)
+            sent_at = self._clock.now()
+            acknowledged = await connection.adapter.send_order(request)
+            connection.expect_report(sent_at)
+            return acknowledged
 
         self._sending[order.vt_orderid] = None
         try:
@@ -212,13 +213,12 @@ class OrderPipeline:
                 "order.place",
                 attempt,
                 kind=OperationKind.NOT_IDEMPOTENT,
-                admit=admit,
+                admit=connection.require_ready,
             )
         except FoxtrotError as error:
             self._send_failed(connection, order, error)
-        except asyncio.CancelledError:
-            if order.vt_orderid in self._sent:
-                self._settle(order, Status.UNKNOWN)
+        except BaseException:
+            self._send_abandoned(connection, order)
             raise
         else:
             self.apply_order(connection, ack)
@@ -228,18 +228,25 @@ class OrderPipeline:
     def _send_failed(
         self, connection: AdapterConnection, order: OrderData, error: FoxtrotError
     ) -> None:
-        known = self._known(order)
-        if known.venue_orderid:
+        if self._oms.is_at_venue(order.vt_orderid):
             return  # the stream has shown the order meanwhile: it is there, whatever the reply
-        if error.outcome is Outcome.UNKNOWN or known.status is Status.UNKNOWN:
+        if error.outcome is Outcome.UNKNOWN or self._known(order).status is Status.UNKNOWN:
             # The second case is a resend that was refused: perhaps as a duplicate of the first
             # request, which would then be alive. Only a look-up can tell.
             self._settle(order, Status.UNKNOWN)
             self.resolve_later(connection, order)
             return
         self._settle(order, Status.REJECTED)
-        self._sent.pop(order.vt_orderid, None)
         raise error
+
+    def _send_abandoned(self, connection: AdapterConnection, order: OrderData) -> None:
+        """The caller was cancelled. What left may execute; what did not leave never will."""
+        if order.vt_orderid not in self._sent:
+            self._settle(order, Status.REJECTED)
+            return
+        self._unwanted[order.vt_orderid] = None
+        self._settle(order, Status.UNKNOWN)
+        self.resolve_later(connection, order)
 
     def resolve_later(self, connection: AdapterConnection, order: OrderData) -> None:
         """Start looking an unknown order up, unless that is under way or switched off."""
@@ -268,57 +275,59 @@ class OrderPipeline:
             )
 
     async def _look_repeatedly(self, connection: AdapterConnection, order: OrderData) -> bool:
-        misses = 0
-        for wait in self._lookup_waits():
+        """Look the order up until it is settled; False when the time for that is over.
+
+        Only time in which the venue could be asked counts: a connection that stays away is a
+        case for its recovery, and says nothing about the order.
+        """
+        misses, spent = 0, 0.0
+        waits = self._policy.unknown_lookups
+        for wait in chain(waits, repeat(waits[-1])):
+            if spent + wait > (self._policy.unknown_deadline or 0.0):
+                break
             await self._clock.sleep(wait)
             await self._until_ready(connection)
             if self._known(order).status is not Status.UNKNOWN:
                 return True
-            try:
-                if await self.look_up(connection, _by_id(order)) is not None:
-                    return True
-                misses += 1
-                if misses >= self._policy.unknown_misses and self._has_expired(connection, order):
+            asked_at = self._clock.now()
+            with suppress(FoxtrotError):  # a question that failed is no evidence of anything
+                misses += await self.look_up(connection, by_id(order)) is None
+                expired_at = self._expired_at(connection, order)
+                if misses >= self._policy.unknown_misses and asked_at > expired_at:
                     misses = 0
-                    await self._conclude(connection, order)
-            except FoxtrotError:
-                continue  # a question that failed is no evidence of anything
+                    await self._conclude(connection, order, expired_at)
+            spent += wait + self._clock.now() - asked_at
         return self._known(order).status is not Status.UNKNOWN
-
-    def _lookup_waits(self) -> Iterator[float]:
-        waits = self._policy.unknown_lookups
-        ends_at = self._clock.now() + (self._policy.unknown_deadline or 0.0)
-        for wait in chain(waits, repeat(waits[-1])):
-            if self._clock.now() + wait > ends_at:
-                return
-            yield wait
 
     async def _until_ready(self, connection: AdapterConnection) -> None:
         # Asking a venue that is away teaches nothing, and wears out the patience of the look-ups.
         while not connection.ready:
             await self._clock.sleep(_READY_POLL)
 
-    def _has_expired(self, connection: AdapterConnection, order: OrderData) -> bool:
-        """Whether the request can no longer execute, wherever it is. False when unbounded."""
+    def _expired_at(self, connection: AdapterConnection, order: OrderData) -> float:
+        """When the request became unable to execute, wherever it is. Infinite when unbounded."""
         lifetime = connection.adapter.request_lifetime
         sent = self._sent.get(order.vt_orderid)
         if lifetime is None or sent is None:
-            return False
-        return self._clock.now() > sent.last_at + lifetime + _LIFETIME_MARGIN
+            return math.inf
+        return sent.last_at + lifetime + _LIFETIME_MARGIN
 
-    async def _conclude(self, connection: AdapterConnection, order: OrderData) -> None:
+    async def _conclude(
+        self, connection: AdapterConnection, order: OrderData, expired_at: float
+    ) -> None:
         """No look-up found the order: unless its fills are there, it never arrived.
 
         Then it is sent again under the same id if it is still wanted, and given up if not.
         """
-        await self._fetch_trades(connection, order.symbol, lane=Lane.QUERIES)
-        if self._oms.filled(order.vt_orderid) > 0:
-            return  # it was there and is gone from the look-ups: the next one, or a person, tells
-        sent = self._sent[order.vt_orderid]
-        if self._clock.now() - sent.first_at > self._policy.resend_within:
+        await self._fills.fetch_since(connection, order.symbol, expired_at, lane=Lane.QUERIES)
+        sent = self._sent.get(order.vt_orderid)
+        if sent is None:
+            return  # it showed itself
+        age = self._clock.now() - sent.first_at
+        if order.vt_orderid in self._unwanted or age > self._policy.resend_within:
             self._settle(order, Status.REJECTED)
         else:
-            await self._submit(connection, sent.request, order, connection.require_ready)
+            await self._submit(connection, sent.request, order)
 
     def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
         now = self._clock.now()
@@ -326,7 +335,7 @@ class OrderPipeline:
         self._sent[order.vt_orderid] = _Sent(request, before.first_at if before else now, now)
 
     async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
-        query = _by_id(order)
+        query = by_id(order)
         found = await connection.guard.probe(
             "order.query", lambda: connection.adapter.query_order(query)
         )
@@ -336,65 +345,28 @@ class OrderPipeline:
             self._settle(order, Status.UNKNOWN)
             self.resolve_later(connection, order)
 
-    async def _fetch_trades(
-        self, connection: AdapterConnection, symbol: str, *, lane: Lane | None = None
-    ) -> None:
-        # From the last fill that a *query* showed, not the last that came: the stream may have
-        # skipped one and gone on.
-        key = (connection.name, symbol)
-        after = self._fetched_to.get(key, "")
-
-        async def ask() -> list[TradeData]:
-            return await connection.adapter.query_trades(symbol, after=after)
-
-        if lane is None:
-            trades = await connection.guard.probe("trades", ask)
-        else:
-            trades = await connection.guard.call(lane, "trades", ask, kind=OperationKind.READ)
-        for trade in trades:
-            self.apply_trade(trade)
-            self._fetched_to[key] = trade.tradeid
-
-    def _backfill_later(self, connection: AdapterConnection, symbol: str) -> None:
-        key = (connection.name, symbol)
-        if key not in self._backfilling and self._policy.recovery:
-            self._backfilling[key] = None
-            self._spawn(f"backfill {key}", self._backfill(connection, symbol))
-
-    async def _backfill(self, connection: AdapterConnection, symbol: str) -> None:
-        try:
-            await self._clock.sleep(_FILL_PATIENCE)
-            short = [
-                order
-                for order in self._oms.unsettled(connection.name)
-                if order.symbol == symbol and self._oms.lacks_fills(order)
-            ]
-            if short and connection.ready:
-                await self._fetch_trades(connection, symbol, lane=Lane.QUERIES)
-        except FoxtrotError:
-            pass  # `needs_reconcile` stays true, and the next heartbeat asks again
-        finally:
-            del self._backfilling[connection.name, symbol]
-
     def _settle(self, order: OrderData, status: Status) -> None:
         changed = self._oms.settle(order.vt_orderid, status)
         if changed is not None:
             self._changed(changed)
 
     def _changed(self, order: OrderData) -> None:
-        if order.venue_orderid or order.status.is_final:
+        if order.status.is_final or self._oms.is_at_venue(order.vt_orderid):
             self._sent.pop(order.vt_orderid, None)
+            self._unwanted.pop(order.vt_orderid, None)
         self._publish(order)
 
     def _known(self, order: OrderData) -> OrderData:
         return self._oms.order(order.vt_orderid) or order
 
-    def _symbols(self, adapter_name: str) -> tuple[str, ...]:
-        mine = (o.symbol for o in self._oms.orders() if o.adapter_name == adapter_name)
-        return tuple(dict.fromkeys(mine))
+    def _symbols(self, connection: AdapterConnection) -> tuple[str, ...]:
+        """What the account may hold: what was traded here, or before a restart, by subscription."""
+        subscribed = (request.symbol for request in connection.subscriptions)
+        return tuple(dict.fromkeys((*self._oms.symbols(connection.name), *subscribed)))
 
 
-def _by_id(order: OrderData) -> CancelRequest:
+def by_id(order: OrderData) -> CancelRequest:
+    """How to ask about an order."""
     return CancelRequest(symbol=order.symbol, exchange=order.exchange, orderid=order.orderid)
 
 

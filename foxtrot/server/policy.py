@@ -97,6 +97,7 @@ class EnginePolicy:
         rate_limit_wait: How long to stay quiet after a refusal that names no time.
         shutdown_timeout: How long `close` may take.
         cancel_on_close: Whether `close` cancels what is open.
+        finished_orders_kept: How many finished orders the engine keeps in memory.
         alert_cooldown: An incident on the same adapter and category within this time of the last
             alert is the same incident.
     """
@@ -120,6 +121,7 @@ class EnginePolicy:
     rate_limit_wait: float = 10.0
     shutdown_timeout: float = 30.0
     cancel_on_close: bool = True
+    finished_orders_kept: int = 20_000
     alert_cooldown: float = 300.0
 
 

@@ -1,26 +1,37 @@
-"""Automated recovery: which actions to take for an error, in which order, and when to give up.
+"""Automated recovery: climbing a ladder of actions until the outside confirms that it worked.
 
-A strategy *plans*: it returns a finite ladder of rungs. The manager *climbs*: one climb per
-adapter at a time, each step with a backoff before it and a deadline over it. A step has succeeded
-when the verification says so, which asks the outside (the venue, the streams), and never because
-the action returned. Waiting is not recovery.
+A strategy plans (see `foxtrot.util._recovery_ladder`, which is imported from here). The manager
+climbs: one climb per adapter at a time, each step with a backoff before it and a deadline over
+it. A step has succeeded when the verification says so, which asks the outside (the venue, the
+streams), and never because the action returned. Waiting is not recovery.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
+from foxtrot.util._recovery_adapters import AdapterExecutor
+from foxtrot.util._recovery_ladder import (
+    DEFAULT_LADDERS,
+    REPAIRS,
+    ConnectionRecoveryStrategy,
+    LadderStrategy,
+    RateLimitRecoveryStrategy,
+    RecoveryAction,
+    RecoveryExecutor,
+    RecoveryStrategy,
+    Rung,
+    default_strategies,
+    take_rung,
+)
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ErrorCategory, ErrorSeverity, FoxtrotError
+from foxtrot.util.errors import ErrorCategory, FoxtrotError
 from foxtrot.util.instrumentation import Listeners
 from foxtrot.util.retry import RetryConfig, compute_delay
 
@@ -39,133 +50,6 @@ __all__ = [
 ]
 
 
-class RecoveryAction(Enum):
-    """What can be done about an error."""
-
-    RETRY = "retry"
-    RECONNECT = "reconnect"
-    RESTART_COMPONENT = "restart_component"
-    SWITCH_ADAPTER = "switch_adapter"
-    ALERT_OPERATOR = "alert_operator"
-    GRACEFUL_SHUTDOWN = "graceful_shutdown"
-
-
-_HANDS_OVER = frozenset({RecoveryAction.ALERT_OPERATOR, RecoveryAction.GRACEFUL_SHUTDOWN})
-
-
-@runtime_checkable
-class RecoveryExecutor(Protocol):
-    """Who carries the actions out. The engine is one; `context["executor"]` names it."""
-
-    def supports(self, action: RecoveryAction, error: FoxtrotError) -> bool:
-        """Whether the action can be done here at all. Rungs that cannot are skipped."""
-        ...
-
-    async def perform(self, action: RecoveryAction, error: FoxtrotError) -> None:
-        """Do it. Raises when it failed; returning proves nothing."""
-        ...
-
-    async def verify(self, action: RecoveryAction, error: FoxtrotError) -> bool:
-        """Ask the outside whether what the error broke works again, thanks to the action."""
-        ...
-
-
-class RecoveryStrategy(ABC):
-    """How to recover from some kind of error. Subclass it for recoveries of your own."""
-
-    #: Seconds that one execution may take.
-    deadline: float = 30.0
-
-    @abstractmethod
-    async def can_handle(self, error: FoxtrotError) -> bool:
-        """Whether this strategy is for `error`."""
-
-    @abstractmethod
-    async def execute_recovery(self, error: FoxtrotError, context: Mapping[str, Any]) -> bool:
-        """Try once; True only when the outside confirms that it works again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One action of a ladder, how often it is tried (at most), and how long a try may take.
-
-    `attempts` None leaves the number to the manager's `max_recovery_attempts`.
-    """
-
-    action: RecoveryAction
-    attempts: int | None = None
-    deadline: float = 15.0
-
-
-_RETRY = Rung(RecoveryAction.RETRY, attempts=2, deadline=12.0)
-_RECONNECT = Rung(RecoveryAction.RECONNECT)
-_RESTART = Rung(RecoveryAction.RESTART_COMPONENT, attempts=2)
-_SWITCH = Rung(RecoveryAction.SWITCH_ADAPTER, attempts=1)
-_ALERT = Rung(RecoveryAction.ALERT_OPERATOR, attempts=1)
-_SHUTDOWN = Rung(RecoveryAction.GRACEFUL_SHUTDOWN, attempts=1, deadline=60.0)
-
-DEFAULT_LADDERS: Mapping[ErrorCategory, tuple[Rung, ...]] = {
-    ErrorCategory.CONNECTION: (_RETRY, _RECONNECT, _RESTART, _SWITCH, _ALERT),
-    ErrorCategory.RATE_LIMIT: (_RETRY, _RECONNECT, _ALERT),
-    ErrorCategory.MARKET_DATA: (_RETRY, _RECONNECT, _RESTART, _SWITCH, _ALERT),
-    ErrorCategory.AUTHENTICATION: (_RETRY, Rung(RecoveryAction.RECONNECT, attempts=2), _ALERT),
-    ErrorCategory.ORDER_EXECUTION: (Rung(RecoveryAction.RETRY), _ALERT),
-    ErrorCategory.VALIDATION: (_RETRY, Rung(RecoveryAction.RECONNECT, attempts=2), _ALERT),
-    ErrorCategory.SYSTEM: (_RESTART, _SWITCH, _ALERT),
-}
-
-
-class LadderStrategy(RecoveryStrategy):
-    """The ladder of one category: the cheapest action first, a person last."""
-
-    def __init__(self, category: ErrorCategory, rungs: Sequence[Rung] | None = None) -> None:
-        self.category = category
-        self.rungs = tuple(DEFAULT_LADDERS[category] if rungs is None else rungs)
-
-    async def can_handle(self, error: FoxtrotError) -> bool:
-        """True for errors of the category."""
-        return error.category is self.category
-
-    async def execute_recovery(self, error: FoxtrotError, context: Mapping[str, Any]) -> bool:
-        """Take each rung once, until one is verified."""
-        executor = executor_of(context)
-        for rung, _ in self.plan(error, executor, attempts=1):
-            if await take_rung(rung, error, executor):
-                return True
-        return False
-
-    def plan(
-        self, error: FoxtrotError, executor: RecoveryExecutor, *, attempts: int
-    ) -> Iterator[tuple[Rung, int]]:
-        """The rungs to take, each with how often it was taken before. Finite."""
-        for rung in (*self.rungs, *_last_resort(error)):
-            if executor.supports(rung.action, error):
-                yield from ((rung, n) for n in range(min(attempts, rung.attempts or attempts)))
-
-
-class ConnectionRecoveryStrategy(LadderStrategy):
-    """Connections: see whether it was nothing, reconnect, restart, switch, call somebody."""
-
-    def __init__(self) -> None:
-        super().__init__(ErrorCategory.CONNECTION)
-
-
-class RateLimitRecoveryStrategy(LadderStrategy):
-    """Rate limits: stay quiet as long as the venue asks, then prove that it listens again."""
-
-    def __init__(self) -> None:
-        super().__init__(ErrorCategory.RATE_LIMIT)
-
-
-def default_strategies() -> list[RecoveryStrategy]:
-    """A ladder for each category."""
-    named: list[RecoveryStrategy] = [ConnectionRecoveryStrategy(), RateLimitRecoveryStrategy()]
-    covered = {ErrorCategory.CONNECTION, ErrorCategory.RATE_LIMIT}
-    return named + [
-        LadderStrategy(category) for category in ErrorCategory if category not in covered
-    ]
-
-
 @dataclass(frozen=True, slots=True)
 class RecoveryEvent:
     """Something that the recovery did: started, step, succeeded, failed, skipped or joined."""
@@ -179,11 +63,53 @@ class RecoveryEvent:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    action: RecoveryAction | None
+    repetition: int
+    deadline: float
+    run: Callable[[], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class _Climb:
+    """One recovery under way. `done` is None for one that was cancelled."""
+
+    error: FoxtrotError
+    strategy: RecoveryStrategy
+    executor: RecoveryExecutor
+    done: asyncio.Future[bool | None]
+    verifications: int = 0
+    taken: int = 0
+    is_locked_out: bool = False
+
+    def note_verification(self) -> None:
+        self.verifications += 1
+
+    def is_pointless(self, action: RecoveryAction | None) -> bool:
+        return self.is_locked_out and action in REPAIRS
+
+    def answers_for(
+        self, error: FoxtrotError, strategy: RecoveryStrategy, arrived_at: int, success: bool
+    ) -> bool:
+        """Whether this climb's end says what becomes of an error that arrived during it.
+
+        A failure answers for errors that would climb the same ladder. A success answers for what
+        its verification saw: not for what broke after it had begun, and not for what it does not
+        look at.
+        """
+        if not success:
+            return strategy is self.strategy
+        is_later = self.verifications > arrived_at
+        return is_later and (strategy is self.strategy or self.executor.covers(error))
+
+
 class ErrorRecoveryManager:
     """Recovers from errors, one climb per adapter at a time.
 
     Twenty errors of one broken connection make one reconnect: the first climbs, the others join
-    it and share its result.
+    it and share its result. An error that the climb's verification did not cover climbs on its
+    own afterwards; one whose climber was cancelled takes the climb over.
 
     Args:
         strategies: Asked in order; the first that can handle an error gets it. Default: a ladder
@@ -191,11 +117,13 @@ class ErrorRecoveryManager:
         clock: Time.
         rng: Jitter of the waits between attempts.
         base_delay: Seconds before the second attempt of a rung; doubles with each.
-        max_delay: The longest wait between two attempts.
+        max_delay: The longest wait between two attempts, unless the venue asks for more.
         listeners: Called with each RecoveryEvent.
 
     Attributes:
         recovery_history: The last 1000 records, oldest first, with what was not attempted and why.
+
+    All coroutines belong to one event loop; `recovery_history` may be read from any thread.
     """
 
     HISTORY_LIMIT = 1000
@@ -216,12 +144,12 @@ class ErrorRecoveryManager:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._backoff = RetryConfig(base_delay=base_delay, max_delay=max_delay)
         self._listeners = Listeners(listeners)
-        self._climbs: dict[str, asyncio.Future[bool]] = {}
+        self._climbs: dict[str, _Climb] = {}
 
     @property
     def recovery_history(self) -> list[dict[str, Any]]:
         """A copy of the records."""
-        return list(self._history)
+        return list(self._history.copy())  # in C, and therefore at one instant
 
     def add_listener(self, listener: Callable[[RecoveryEvent], None]) -> None:
         """Call `listener` with each event from now on."""
@@ -230,6 +158,14 @@ class ErrorRecoveryManager:
     def is_recovering(self, adapter_name: str) -> bool:
         """Whether a climb for the adapter is under way."""
         return adapter_name in self._climbs
+
+    def verifications(self, adapter_name: str) -> int:
+        """How many verifications the climb under way has begun; 0 when there is none.
+
+        Errors of one category between two of them share their fate: one of them is enough.
+        """
+        climb = self._climbs.get(adapter_name)
+        return 0 if climb is None else climb.verifications
 
     async def handle_error(
         self,
@@ -242,19 +178,29 @@ class ErrorRecoveryManager:
         Args:
             error: What to recover from. One that is not recoverable is only recorded.
             context: `executor`, a RecoveryExecutor; or, as a plain platform has it, `adapters`, a
-                mapping of names to adapters with connect, disconnect and status.
+                mapping of names to adapters of the seed's or upstream's shape.
             max_recovery_attempts: How often each rung of the ladder is tried.
         """
         if not error.recoverable:
-            return self._skipped(error, None, "not recoverable")
+            return self._skipped(error, "not recoverable")
         strategy = await self._strategy_for(error)
         if strategy is None:
-            return self._skipped(error, None, "no strategy for it")
+            return self._skipped(error, "no strategy for it")
         key = error.adapter_name or ""
-        running = self._climbs.get(key)
-        if running is not None:
-            return await self._joined(error, strategy, running)
-        return await self._climb_alone(key, error, strategy, context, max_recovery_attempts)
+        while (running := self._climbs.get(key)) is not None:
+            answer = await self._join(error, strategy, running)
+            if answer is not None:
+                return answer
+        executor = self._executor_of(context, error)
+        done: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        climb = self._climbs[key] = _Climb(error, strategy, executor, done)
+        return await self._climb_alone(key, climb, context, max_recovery_attempts)
+
+    def _executor_of(self, context: Mapping[str, Any], error: FoxtrotError) -> RecoveryExecutor:
+        executor = context.get("executor")
+        if isinstance(executor, RecoveryExecutor):
+            return executor
+        return AdapterExecutor(context.get("adapters") or {}, error, self._clock)
 
     async def _strategy_for(self, error: FoxtrotError) -> RecoveryStrategy | None:
         for strategy in self.strategies:
@@ -262,101 +208,94 @@ class ErrorRecoveryManager:
                 return strategy
         return None
 
-    async def _joined(
-        self, error: FoxtrotError, strategy: RecoveryStrategy, running: asyncio.Future[bool]
-    ) -> bool:
-        self._emit("joined", error, strategy, None, 0)
+    async def _join(
+        self, error: FoxtrotError, strategy: RecoveryStrategy, climb: _Climb
+    ) -> bool | None:
+        """Wait for a climb under way; its result, or None if that says nothing of this error."""
+        arrived_at = climb.verifications
+        self._emit("joined", error, strategy)
         # Shielded: a caller that gives up must not take the climb of all the others with it.
-        success = await asyncio.shield(running)
+        success = await asyncio.shield(climb.done)
+        if success is None or not climb.answers_for(error, strategy, arrived_at, success):
+            return None
         self._record(error, strategy, success, 0, "joined a recovery under way")
         return success
 
     async def _climb_alone(
-        self,
-        key: str,
-        error: FoxtrotError,
-        strategy: RecoveryStrategy,
-        context: Mapping[str, Any],
-        attempts: int,
+        self, key: str, climb: _Climb, context: Mapping[str, Any], attempts: int
     ) -> bool:
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._climbs[key] = done
-        success = False
+        success = None
         try:
-            success = await self._climb(error, strategy, context, attempts)
+            success = await self._climb(climb, context, attempts)
         finally:
             del self._climbs[key]
-            done.set_result(success)
+            climb.done.set_result(success)
+            self._ended(climb, success)
         return success
 
-    async def _climb(
-        self,
-        error: FoxtrotError,
-        strategy: RecoveryStrategy,
-        context: Mapping[str, Any],
-        attempts: int,
-    ) -> bool:
-        self._emit("started", error, strategy, None, 0)
-        taken = 0
-        for step in self._steps(error, strategy, context, attempts):
-            if step.repetition:
-                delay = compute_delay(self._backoff, step.repetition - 1, self._rng)
-                await self._clock.sleep(delay)
-            taken += 1
-            self._emit("step", error, strategy, step.action, taken)
-            if await self._take(step, error, strategy, taken):
-                return self._ended(error, strategy, success=True, attempts=taken)
-        return self._ended(error, strategy, success=False, attempts=taken)
+    async def _climb(self, climb: _Climb, context: Mapping[str, Any], attempts: int) -> bool:
+        self._emit("started", climb.error, climb.strategy)
+        for step in self._steps(climb, context, attempts):
+            if climb.is_pointless(step.action):
+                continue
+            await self._wait_before(step, climb)
+            climb.taken += 1
+            self._emit("step", climb.error, climb.strategy, step.action, climb.taken)
+            if await self._take(step, climb):
+                return True
+        return False
 
-    def _steps(
-        self,
-        error: FoxtrotError,
-        strategy: RecoveryStrategy,
-        context: Mapping[str, Any],
-        attempts: int,
-    ) -> Iterator[_Step]:
+    def _steps(self, climb: _Climb, context: Mapping[str, Any], attempts: int) -> Iterator[_Step]:
+        error, strategy, executor = climb.error, climb.strategy, climb.executor
         if not isinstance(strategy, LadderStrategy):
-            execute = partial(strategy.execute_recovery, error, context)
-            yield from (_Step(None, n, strategy.deadline, execute) for n in range(attempts))
+            own = partial(_execute, strategy, climb, context)
+            yield from (_Step(None, n, strategy.deadline, own) for n in range(attempts))
             return
-        executor = executor_of(context)
         for rung, repetition in strategy.plan(error, executor, attempts=attempts):
-            # The venue's own wait is part of the step: it must not run into the deadline.
-            deadline = rung.deadline + (error.retry_after or 0.0)
-            yield _Step(
-                rung.action, repetition, deadline, partial(take_rung, rung, error, executor)
-            )
+            take = partial(take_rung, rung, error, executor, on_verify=climb.note_verification)
+            yield _Step(rung.action, repetition, rung.deadline, take)
 
-    async def _take(
-        self, step: _Step, error: FoxtrotError, strategy: RecoveryStrategy, attempt: int
-    ) -> bool:
+    async def _wait_before(self, step: _Step, climb: _Climb) -> None:
+        """Back off, and leave the venue alone as long as it asks. No part of the step's deadline.
+
+        Calling a person, and turning to another venue, need no leave of this one.
+        """
+        delay = 0.0
+        if step.repetition:
+            delay = compute_delay(self._backoff, step.repetition - 1, self._rng)
+        if step.action is None or step.action in REPAIRS:
+            delay = max(delay, climb.executor.wait(climb.error))
+        if delay > 0:
+            await self._clock.sleep(delay)
+
+    async def _take(self, step: _Step, climb: _Climb) -> bool:
         try:
             async with asyncio.timeout(step.deadline):
                 return await step.run()
         except Exception as exc:  # a step that breaks has failed; the next one may not
+            climb.is_locked_out = climb.is_locked_out or _is_lockout(exc)
             reason = f"{type(exc).__name__}: {exc}"
-            self._emit("step_failed", error, strategy, step.action, attempt, reason)
+            self._emit("step_failed", climb.error, climb.strategy, step.action, climb.taken, reason)
             return False
 
-    def _skipped(self, error: FoxtrotError, strategy: RecoveryStrategy | None, reason: str) -> bool:
-        self._emit("skipped", error, strategy, None, 0, reason)
-        self._record(error, strategy, False, 0, reason)
+    def _skipped(self, error: FoxtrotError, reason: str) -> bool:
+        self._emit("skipped", error, None, None, 0, reason)
+        self._record(error, None, False, 0, reason)
         return False
 
-    def _ended(
-        self, error: FoxtrotError, strategy: RecoveryStrategy, *, success: bool, attempts: int
-    ) -> bool:
-        self._record(error, strategy, success, attempts, "")
-        self._emit("succeeded" if success else "failed", error, strategy, None, attempts)
-        return success
+    def _ended(self, climb: _Climb, success: bool | None) -> None:
+        reason = "cancelled" if success is None else ""
+        self._record(climb.error, climb.strategy, bool(success), climb.taken, reason)
+        kind = "succeeded" if success else "failed"
+        self._emit(kind, climb.error, climb.strategy, None, climb.taken, reason)
 
     def _emit(
         self,
         kind: str,
         error: FoxtrotError,
         strategy: RecoveryStrategy | None,
-        action: RecoveryAction | None,
-        attempt: int,
+        action: RecoveryAction | None = None,
+        attempt: int = 0,
         reason: str = "",
     ) -> None:
         self._listeners.emit(
@@ -389,60 +328,19 @@ class ErrorRecoveryManager:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    action: RecoveryAction | None
-    repetition: int
-    deadline: float
-    run: Callable[[], Awaitable[bool]]
+async def _execute(strategy: RecoveryStrategy, climb: _Climb, context: Mapping[str, Any]) -> bool:
+    climb.note_verification()
+    return await strategy.execute_recovery(climb.error, context)
 
 
-async def take_rung(rung: Rung, error: FoxtrotError, executor: RecoveryExecutor) -> bool:
-    """Perform the rung's action and verify it. Handing over to a person recovers nothing."""
-    await executor.perform(rung.action, error)
-    return rung.action not in _HANDS_OVER and await executor.verify(rung.action, error)
-
-
-def _last_resort(error: FoxtrotError) -> tuple[Rung, ...]:
-    fatal = error.severity is ErrorSeverity.CRITICAL and error.category is ErrorCategory.SYSTEM
-    return (_SHUTDOWN,) if fatal else ()
+def _is_lockout(exc: Exception) -> bool:
+    """Whether the venue does not accept who we are: asking it again and again gets a key banned."""
+    return (
+        isinstance(exc, FoxtrotError)
+        and exc.category is ErrorCategory.AUTHENTICATION
+        and not exc.recoverable
+    )
 
 
 def _name(strategy: RecoveryStrategy | None) -> str:
     return "" if strategy is None else type(strategy).__name__
-
-
-def executor_of(context: Mapping[str, Any]) -> RecoveryExecutor:
-    """The executor that the context names, or one over its bare adapters."""
-    executor = context.get("executor")
-    if isinstance(executor, RecoveryExecutor):
-        return executor
-    return _AdapterExecutor(context.get("adapters") or {})
-
-
-class _AdapterExecutor:
-    """Actions on bare adapters, for platforms without our engine: look again, and reconnect."""
-
-    def __init__(self, adapters: Mapping[str, Any]) -> None:  # Any: foreign adapters
-        self._adapters = adapters
-
-    def supports(self, action: RecoveryAction, error: FoxtrotError) -> bool:
-        return (
-            action in {RecoveryAction.RETRY, RecoveryAction.RECONNECT}
-            and error.adapter_name in self._adapters
-        )
-
-    async def perform(self, action: RecoveryAction, error: FoxtrotError) -> None:
-        if action is RecoveryAction.RECONNECT:
-            adapter = self._adapters[error.adapter_name or ""]
-            with suppress(Exception):  # the socket is dead already: the usual case
-                await adapter.disconnect()
-            await adapter.connect()
-
-    async def verify(self, action: RecoveryAction, error: FoxtrotError) -> bool:
-        adapter = self._adapters[error.adapter_name or ""]
-        if str(adapter.status) != "connected":
-            return False
-        if hasattr(adapter, "ping"):
-            await adapter.ping()
-        return True

@@ -56,10 +56,7 @@ class Call:
         """Whether the venue answered it as a matter of business: yes, or no to this request."""
         if not self.attempts:
             return False
-        last = self.attempts[-1]
-        return last.outcome == "ok" or (
-            last.outcome == "error" and last.status < 500 and last.status not in {418, 429}
-        )
+        return self.attempts[-1].is_answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +81,7 @@ class Calls:
         self.attempted = 0
         self.attempts = 0
         self.unsent = Judgement()
+        self.unasked = Judgement()
         self.denied = Judgement()
         self.known_ids: set[str] = set()
         self._open: dict[str, Call] = {}
@@ -109,12 +107,10 @@ class Calls:
     def sent(self, event: Event) -> Call | None:
         """Take link.sent: the open call on whose behalf it left, if any."""
         request = self._links.requests[event.id]
-        if "call" in event.details:
-            call = self._open.get(str(event.details["call"]))
-            candidates = [] if call is None else [call]
-        else:  # a link that cannot say: the oldest open call that fits
-            candidates = list(self._open.values())
-        for call in candidates:
+        owner = self._open.get(str(event.details.get("call") or ""))
+        # Of a request that seems to be nobody's the oldest open call that fits is taken to be the
+        # owner: a core that breaks the tie must not have its attempts forgotten.
+        for call in [owner] if owner is not None else list(self._open.values()):
             if (
                 call.adapter == request.adapter
                 and call.operation == request.operation
@@ -139,6 +135,8 @@ class Calls:
             self._order_returned(event, call)
         if event.outcome == "blocked":
             self._judge_blocked(event, call)
+        elif event.outcome == "ok":
+            self._judge_answer(event, call)
         if call.attempts and not call.canary:
             self.attempted += 1
             self.attempts += len(call.attempts)
@@ -166,6 +164,14 @@ class Calls:
                 f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was returned as "
                 f"blocked, but {len(call.may_have_acted)} requests had left {call.adapter} and "
                 "were not refused"
+            )
+
+    def _judge_answer(self, event: Event, call: Call) -> None:
+        self.unasked.judged += 1
+        if not call.attempts:
+            self.unasked.breach(
+                f"{at(event)}: {call.id} ({call.operation} {call.client_id}) came back ok, and "
+                f"nothing had been sent for it on {call.adapter}"
             )
 
     def _count_retry(self, event: Event, call: Call) -> None:

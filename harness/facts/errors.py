@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.facts.context import Witness, shortcomings
+from harness.facts.links import NO_SUCH_ORDER_CODE, Request
 from harness.history import Event
 from harness.incidents import Incident, IncidentLog
 from harness.plan import FaultPlan
@@ -21,6 +22,7 @@ class Errors:
         self._incidents = incidents
         self._witness = witness
         self._seen: dict[str, Incident | None] = {}
+        self._answered: set[str] = set()
         self.confusion: Counter[tuple[str, str]] = Counter()
         self.by_kind: Counter[tuple[str, bool]] = Counter()
         self.by_default = 0
@@ -37,6 +39,7 @@ class Errors:
         # An event has its outcome beside its details, where a record has it among them.
         record = {"outcome": event.outcome, **event.details}
         adapter, correlation_id = _of(record, "adapter"), _of(record, "correlation_id")
+        self._answered.add(correlation_id)
         self._check_context(record)
         traced = self._incidents.touched_by(correlation_id)
         accepted = [traced] if traced is not None else []
@@ -52,6 +55,17 @@ class Errors:
     def incident_of(self, error_id: str) -> Incident | None:
         """The incident that an error record was tied to."""
         return self._seen.get(error_id)
+
+    def owe(self, request: Request) -> None:
+        """A strategy's request has failed and its call is over: its error is due by now.
+
+        One that no fault touched failed for reasons of its own. "No such order" is an answer.
+        """
+        incident = self._incidents.touched_by(request.id)
+        if incident is None or request.outcome in {"", "ok"} or request.code == NO_SUCH_ORDER_CODE:
+            return
+        if request.id not in self._answered:
+            incident.swallowed += 1
 
     def _check_context(self, record: Mapping[str, Any]) -> None:  # Any: JSON
         self.records += 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.facts.judgement import Judgement, at
-from harness.facts.links import PLACE, Links
+from harness.facts.links import PLACE, Links, Request
 from harness.history import Event
 
-__all__ = ["AGREEING", "FINAL", "Intent", "Ledger", "VenueOrder", "side_of"]
+__all__ = ["AGREEING", "FINAL", "TOLERANCE", "Intent", "Ledger", "VenueOrder", "side_of"]
 
 TOLERANCE = 1e-9
 #: Which of the venue's states each state of ours may stand for at the end. "" : no such order.
@@ -55,6 +55,8 @@ class Intent:
     at_venue: dict[tuple[str, str], VenueOrder] = field(default_factory=dict)
     status: str = ""
     evidence: bool = False
+    is_in_doubt: bool = False
+    refused: str = ""
     final: tuple[str, float] | None = None
     final_at_venue: list[tuple[str, float]] = field(default_factory=list)
 
@@ -89,6 +91,9 @@ class Ledger:
         self.fills = Judgement()
         self.settled = Judgement()
         self.invented = Judgement()
+        self.revived = Judgement()
+        self.repeated = Judgement()
+        self.unnamed = Judgement()
         self.client_positions: dict[tuple[str, str], float] = {}
         self.venue_positions: dict[tuple[str, str], float] = {}
         self.final_read = False
@@ -116,14 +121,23 @@ class Ledger:
 
     def sent(self, event: Event) -> None:
         """Take link.sent."""
-        if event.details["operation"] == PLACE and event.details.get("client_id"):
-            self.intent(str(event.details["client_id"])).sends += 1
+        if event.details["operation"] != PLACE or not event.details.get("client_id"):
+            return
+        intent = self.intent(str(event.details["client_id"]))
+        intent.sends += 1
+        if intent.refused and not intent.is_in_doubt:
+            self.repeated.breach(
+                f"{at(event)}: order {intent.client_id} was sent again as {event.id}, unchanged, "
+                f"although the venue had refused it ({intent.refused})"
+            )
 
     def done(self, event: Event) -> None:
         """Take link.done: replies are evidence, failed look-ups are none."""
         request = self._links.requests.get(event.id)
         if request is None:
             return
+        if request.operation == PLACE and request.client_id:
+            self._note_refusal(event, request)
         answered = event.outcome in {"ok", "error"} and event.details.get("delivered", True)
         if request.operation in _LOOKUPS and event.outcome != "ok":
             self.invented.judged += 1
@@ -134,6 +148,14 @@ class Ledger:
         elif event.outcome == "ok" and request.operation in _LOOKUPS:
             for client_id in self._unsettled.get(request.adapter, ()):
                 self.intents[client_id].evidence = True
+
+    def _note_refusal(self, event: Event, request: Request) -> None:
+        intent = self.intent(request.client_id)
+        if request.is_refused_for_good:
+            self.repeated.judged += 1
+            intent.refused = at(event)
+        elif not request.is_answered:
+            intent.is_in_doubt = True
 
     def venue_order(self, event: Event) -> None:
         """Take venue.order."""
@@ -191,7 +213,26 @@ class Ledger:
             self._became_known(event, intent)
         if event.outcome in FINAL:
             self._judge_final(event, intent)
+        elif intent.status in FINAL:
+            self.revived.breach(
+                f"{at(event)}: order {intent.client_id} went from {intent.status} back to "
+                f"{event.outcome}"
+            )
         intent.status = event.outcome
+
+    def closed(self, event: Event) -> None:
+        """Take run.closed: the orders that the engine says it leaves open."""
+        named = set(event.details.get("open_orders") or ())
+        for intent in self.intents.values():
+            if not intent.is_open_at_venue:
+                continue
+            self.unnamed.judged += 1
+            if intent.client_id not in named:
+                self.unnamed.breach(
+                    f"{at(event)}: order {intent.client_id} is open at the venue, and the engine "
+                    "closed without a word of it"
+                )
+        self.unnamed.judged += 1
 
     def _became_unknown(self, intent: Intent) -> None:
         # What the venue has done before is evidence still: its frame may be on the way.
@@ -211,6 +252,7 @@ class Ledger:
 
     def _judge_final(self, event: Event, intent: Intent) -> None:
         """A state final here and open at the venue was made up: the venue is always first."""
+        self.revived.judged += 1
         live = [
             f"{order.status} since seq {order.seq}"
             for order in intent.at_venue.values()

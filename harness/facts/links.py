@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.facts.judgement import Judgement, at
 from harness.history import Event
 
-__all__ = ["Hold", "Links", "Request"]
+__all__ = ["CANCEL", "NO_SUCH_ORDER_CODE", "PLACE", "Hold", "Links", "Request"]
 
 RECENT = 4096
 #: Connection attempts that an adapter may make in any window of `ATTEMPT_WINDOW` seconds. Binance
@@ -21,8 +21,14 @@ ATTEMPT_LIMIT = 30
 ATTEMPT_WINDOW = 60.0
 RATE_LIMITED = 429
 BANNED = 418
+#: Statuses below 500 that say nothing about what was asked.
+NO_ANSWERS = frozenset({BANNED, RATE_LIMITED})
 #: Binance's "too many new orders": of all requests, only new orders have to wait for it.
 ORDER_RATE_CODE = -1015
+#: Binance's "no such order": an answer to a look-up, and no error.
+NO_SUCH_ORDER_CODE = -2013
+#: Binance's refusals of an order as such: the same numbers will be refused again.
+REFUSAL_CODES = frozenset({-1013, -2010})
 CANCEL = "order.cancel"
 PLACE = "order.place"
 
@@ -31,6 +37,7 @@ PLACE = "order.place"
 class Request:
     """One attempt of an adapter to ask its venue one thing."""
 
+    id: str
     adapter: str
     operation: str
     client_id: str
@@ -41,6 +48,18 @@ class Request:
     retry_after: float | None = None
     until: float | None = None
     is_canary: bool = False
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the venue answered it as a matter of business: yes, or no to this request."""
+        if self.outcome == "ok":
+            return True
+        return self.outcome == "error" and self.status < 500 and self.status not in NO_ANSWERS
+
+    @property
+    def is_refused_for_good(self) -> bool:
+        """Whether the venue refused the order that it asked for."""
+        return self.operation == PLACE and self.outcome == "error" and self.code in REFUSAL_CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,7 @@ class Links:
         self.banned = Judgement()
         self.reconnects = Judgement()
         self.shutdown = Judgement()
+        self.troubled_at: dict[str, float] = {}
         self._venues: dict[str, str] = {}
         self._recent: deque[str] = deque()
         self._holds: dict[str, list[Hold]] = {}
@@ -79,6 +99,11 @@ class Links:
     def venue_of(self, adapter: str) -> str:
         """The venue that `adapter` talks to; its own name until a request has shown it."""
         return self._venues.get(adapter, adapter)
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether shutdown has begun."""
+        return self._down_since is not None
 
     def is_held(self, adapter: str, operation: str, t: float) -> bool:
         """Whether the venue has told `adapter` not to send `operation` at `t`."""
@@ -92,7 +117,7 @@ class Links:
         if details.get("venue"):
             self._venues[adapter] = str(details["venue"])
         client_id = str(details.get("client_id") or "")
-        self.requests[event.id] = Request(adapter, operation, client_id, event.t)
+        self.requests[event.id] = Request(event.id, adapter, operation, client_id, event.t)
         self._judge_holds(event, adapter, operation)
         if self._down_since is not None and operation == PLACE:
             since = self._down_since
@@ -113,6 +138,8 @@ class Links:
             self._hold(event, request)
         if request.outcome == "ok":
             self._forget_later(event.id)
+        elif not request.is_answered:
+            self.troubled_at[request.adapter] = event.t
 
     def refused(self, event: Event) -> None:
         """Take venue.refused: the moment until which the venue wants silence."""
@@ -133,12 +160,16 @@ class Links:
         self._judge_attempt(event, adapter)
         if event.outcome == "ok":
             self._open[adapter] = event.id
+        else:
+            self.troubled_at[adapter] = event.t
 
     def closed(self, event: Event) -> None:
         """Take link.close."""
         adapter = str(event.details["adapter"])
         if self._open.get(adapter) == event.id:
             del self._open[adapter]
+        if event.outcome != "clean" or event.details.get("by") != "client":
+            self.troubled_at[adapter] = event.t
 
     def shutting_down(self, event: Event) -> None:
         """Take run.shutdown."""

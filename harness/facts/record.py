@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,11 +13,14 @@ from harness.facts.ledger import Ledger
 from harness.facts.links import CANCEL, PLACE, Links
 from harness.facts.outages import Outages
 from harness.history import Event
-from harness.incidents import IncidentLog
+from harness.incidents import Incident, IncidentLog
 from harness.plan import ANY, Header
 from harness.timeline import Timeline, TimelineFold
 
 __all__ = ["Facts", "fold"]
+
+#: Alerts of one category that one incident may be worth. It may look over in between.
+ALERTS_OF_ONE_SORT = 3
 
 
 def fold(events: Iterable[Event]) -> Facts:
@@ -45,6 +49,9 @@ class Facts:
         self.settled_at: float | None = None
         self.end: str = ""
         self.leftover_tasks: tuple[str, ...] | None = None
+        self.failures: tuple[str, ...] = ()
+        self.causeless = Judgement()
+        self.alerts = Judgement()
         self.samples_before: dict[str, tuple[bool, str]] = {}
         self.last_sample: dict[str, tuple[bool, str]] = {}
         self._timeline = TimelineFold()
@@ -53,10 +60,12 @@ class Facts:
         self._faults_on: dict[str, str] = {}
         self._quiet_since: dict[str, float] = {}
         self._is_undisturbed = True
+        self._alerted: Counter[tuple[str, str, str]] = Counter()
         self._takers: Mapping[str, Callable[[Event], None]] = {
             "run.start": self._start,
             "run.settle": self._settle,
             "run.shutdown": self._shutdown,
+            "run.closed": self.ledger.closed,
             "run.end": self._end,
             "fault.begin": self._fault_begin,
             "fault.fired": self.incidents.fired,
@@ -159,6 +168,7 @@ class Facts:
         self.end = event.outcome
         left: Iterable[Any] | None = event.details.get("leftover_tasks")  # Any: JSON
         self.leftover_tasks = None if left is None else tuple(str(task) for task in left)
+        self.failures = tuple(str(failure) for failure in event.details.get("failures") or ())
 
     def _fault_begin(self, event: Event) -> None:
         self._is_undisturbed = False
@@ -222,6 +232,10 @@ class Facts:
             return
         call.was_hopeless = self._is_beyond_budget(call, event.t)
         self.calls.returned(event)
+        if not call.canary and not self.links.is_shutting_down:
+            self._judge_cause(event, call)
+            for request in call.attempts:
+                self.errors.owe(request)
         is_healthy = self._is_healthy(call.adapter, event.t)
         self.outages.returned(call, event.outcome, is_healthy=is_healthy)
         if event.outcome == "blocked":
@@ -231,6 +245,30 @@ class Facts:
         if call.new_orders_fail:
             self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
         self._judge_bystander(event, call)
+
+    def _judge_cause(self, event: Event, call: Call) -> None:
+        """A call that was blocked: something must have gone wrong that could be a reason for it."""
+        if call.adapter not in self._well_once:
+            return
+        self.causeless.judged += 1
+        if event.outcome == "blocked" and not self._has_cause(call, event.t):
+            self.causeless.breach(
+                f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was blocked on "
+                f"{call.adapter}, where nothing had gone wrong in the last "
+                f"{self.header.recovery_bound:g}s but, at most, orders refused and replies slow"
+            )
+
+    def _has_cause(self, call: Call, t: float) -> bool:
+        since = t - self.header.recovery_bound
+        if self.links.troubled_at.get(call.adapter, float("-inf")) >= since:
+            return True
+        if self.links.is_held(call.adapter, call.operation, t):
+            return True
+        venue = self.links.venue_of(call.adapter)
+        return any(
+            incident.plan.hits(venue) and incident.is_cause_since(since)
+            for incident in self.incidents.all.values()
+        )
 
     def _note_order(self, event: Event, call: Call) -> None:
         if event.outcome == "ok" or call.was_answered:
@@ -285,11 +323,30 @@ class Facts:
     def _alert(self, event: Event) -> None:
         traced = self.incidents.touched_by(str(event.details.get("correlation_id") or ""))
         known = self.errors.incident_of(str(event.details.get("error_id") or ""))
-        self.incidents.escalate(event, traced or known)
+        incident = self.incidents.escalate(event, traced or known)
+        if incident is not None:
+            self._judge_alert(event, incident)
+
+    def _judge_alert(self, event: Event, incident: Incident) -> None:
+        """One incident is one call, or a few where its consequences differ."""
+        category = str(event.details.get("category") or "")
+        # Each order that stays unknown is a case of its own.
+        order = str(event.details.get("order_id") or "") if category == "order_execution" else ""
+        key = (incident.plan.id, category, order)
+        self._alerted[key] += 1
+        self.alerts.judged += 1
+        if self._alerted[key] > ALERTS_OF_ONE_SORT:
+            self.alerts.breach(
+                f"{at(event)}: {event.id} is alert number {self._alerted[key]} of {category} for "
+                f"{incident.plan.id} ({incident.plan.kind})"
+            )
 
     def _probe(self, event: Event) -> None:
         is_well = self.incidents.probed(event)
         self.links.adapters.add(event.id)
+        # The canary is left out: what keeps it from singing may be the very block in question.
+        if False in [event.details.get(part, True) for part in ("connected", "ticking")]:
+            self.links.troubled_at[event.id] = event.t
         self.last_sample[event.id] = (is_well, at(event))
         if is_well:
             self._well_once.add(event.id)

@@ -16,7 +16,7 @@ from harness.units import (
     parse_ratio,
 )
 
-__all__ = ["TARGETING", "FaultKind", "ParameterSpec", "ParameterValue"]
+__all__ = ["AIMS", "TARGETING", "FaultKind", "ParameterSpec", "ParameterValue"]
 
 ParameterValue = float | int | str
 
@@ -25,6 +25,7 @@ TARGETING = (
     "variant",
     "venue",
     "symbol",
+    "side",
     "operation",
     "at",
     "for",
@@ -34,6 +35,9 @@ TARGETING = (
     "first",
 )
 """The keys that every fault in a scenario has; no kind may name a parameter after one of them."""
+
+AIMS = ("operation", "symbol", "side", "probability", "first")
+"""The keys that narrow down what a fault hits while it is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +104,21 @@ class FaultKind:
     Args:
         name: The word for it in scenario files.
         category: What the core must classify its consequences as.
+        doc: What happens in the real world.
+        remedy: What a right client does.
+        source: Where that it happens is written down.
+        accepted: Other categories that are as defensible as `category`.
         variants: The ways it comes in; a file that names none means the first.
         parameters: Its settings, by name.
+        aims: By which of `AIMS` it can be narrowed down; a file with another one is refused.
         connection: Its incidents count for the mean time to recovery.
         recoverable: The core can get over it without a person once it has cleared.
         must_escalate: A person must be told.
+        surfaces: That it fires is an effect in itself: an error record is due at once, though no
+            request fails and no probe need notice.
+        everywhere: It hits the whole client, not the one venue that it is declared on.
         instant: It acts at the moment it begins, so that a file may leave out `for`.
         blocks: Operations that cannot succeed while it lasts; `*` for all.
-        doc: What happens in the real world, and what a right client does.
 
     Raises:
         ValueError: A parameter has the name of a key that every fault has.
@@ -116,11 +127,17 @@ class FaultKind:
     name: str
     category: ErrorCategory
     doc: str
+    remedy: str = ""
+    source: str = ""
+    accepted: tuple[ErrorCategory, ...] = ()
     variants: tuple[str, ...] = ()
     parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
+    aims: tuple[str, ...] = AIMS
     connection: bool = False
     recoverable: bool = True
     must_escalate: bool = False
+    surfaces: bool = False
+    everywhere: bool = False
     instant: bool = False
     blocks: tuple[str, ...] = ()
 
@@ -131,6 +148,11 @@ class FaultKind:
                 f"expected parameters with names of their own, parameters={taken!r} of "
                 f"{self.name!r}: every fault has a key of that name; choose another"
             )
+
+    @property
+    def categories(self) -> tuple[ErrorCategory, ...]:
+        """Every category that counts as right, the best first."""
+        return (self.category, *self.accepted)
 
 
 def _whole(value: object) -> int:

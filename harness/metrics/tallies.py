@@ -11,19 +11,33 @@ from harness.facts.links import PLACE
 from harness.incidents import Incident
 from harness.metrics.tally import MetricTally, Recovery
 
-__all__ = ["TALLIES"]
+__all__ = [
+    "TALLIES",
+    "breaker_effectiveness",
+    "classification_coverage",
+    "context_completeness",
+    "escalation_rate",
+    "mttr_seconds",
+    "recovery_success_rate",
+    "retry_success_rate",
+]
 
 
 def classification_coverage(facts: Facts) -> MetricTally:
     """Errors with an accepted category, not by default, over all that a fault caused.
 
-    A fault with a visible effect and no error record is a miss too: nothing was surfaced.
+    A fault with a visible effect and no error record is a miss too, and so is a failed request
+    of the strategy's without one: nothing was surfaced.
     """
     errors = facts.errors
     by_kind = Counter({(k, ok): n for (k, ok), n in errors.by_kind.items()})
     due = (incident for incident in facts.incidents.effective() if incident.must_surface)
     silent = [incident for incident in due if not incident.errors]
-    by_kind.update((incident.plan.kind, False) for incident in silent)
+    by_kind.update((incident.plan.kind, False) for incident in silent if not incident.swallowed)
+    swallowed = Counter[tuple[str, bool]]()
+    for incident in facts.incidents.all.values():
+        swallowed[incident.plan.kind, False] += incident.swallowed
+    by_kind += swallowed  # which leaves out what is zero
     confusion = {f"confusion/{label}/{got}": n for (label, got), n in errors.confusion.items()}
     silence = Counter(f"confusion/{incident.plan.category}/(silent)" for incident in silent)
     return MetricTally(
@@ -33,6 +47,7 @@ def classification_coverage(facts: Facts) -> MetricTally:
         counts={
             "by_default": errors.by_default,
             "silent": len(silent),
+            "swallowed": swallowed.total(),
             "hopeless": errors.hopeless,
             "false_recoverable": errors.false_recoverable,
             **_by_kind(by_kind),

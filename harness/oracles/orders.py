@@ -13,6 +13,7 @@ from harness.results import InvariantResult
 __all__ = [
     "failed_reply_changes_no_state",
     "no_intent_executes_twice",
+    "no_order_comes_back_to_life",
     "no_order_lost",
     "positions_equal_fills",
     "unknown_never_settled_without_evidence",
@@ -84,10 +85,19 @@ def _disagreement(intent: Intent) -> str:
     )
 
 
+def no_order_comes_back_to_life(facts: Facts) -> InvariantResult:
+    """An order that subscribers saw end is never active again; another end may still be told."""
+    return result_of("no_order_comes_back_to_life", facts.ledger.revived)
+
+
 def positions_equal_fills(facts: Facts) -> InvariantResult:
     """Each fill of the venue's reached subscribers once, as it was, and positions are their sum."""
     ledger = facts.ledger
     judgement = Judgement(ledger.fills.judged, ledger.fills.breaches, list(ledger.fills.evidence))
+    if ledger.unfilled and not ledger.final_read:
+        # Cut short, as by Ctrl-C: what is under way then is neither lost nor arrived.
+        why = f"{len(ledger.unfilled)} fills were on their way to subscribers when the run ended"
+        return result_of("positions_equal_fills", judgement, undecided=why)
     for (venue, _, _), (side, quantity, about) in ledger.unfilled.items():
         judgement.breach(f"{side * quantity:g} at {venue} never reached subscribers: fill {about}")
     for key in dict.fromkeys([*ledger.venue_positions, *ledger.client_positions]):

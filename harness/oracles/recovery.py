@@ -12,10 +12,12 @@ __all__ = [
     "every_fault_fired",
     "every_fault_healed",
     "must_escalate_recall",
+    "no_alert_storm",
     "no_task_left",
     "recovery_within_bound",
     "run_completed",
     "steady_before_and_after",
+    "trouble_noticed_in_time",
 ]
 
 
@@ -44,15 +46,19 @@ def _why_idle(facts: Facts, incident: Incident) -> str:
 
 def every_fault_healed(facts: Facts) -> InvariantResult:
     """Each fault that began was healed, and the healing verified."""
-    judgement = Judgement()
+    judgement, pending = Judgement(), []
     for incident in facts.incidents.all.values():
         if incident.began is None:
+            continue
+        if not incident.healed and facts.end == "interrupted":
+            pending.append(incident.plan.id)
             continue
         judgement.judged += 1
         if incident.healed != "ok":
             why = incident.healed or "the history has no healing of it"
             judgement.breach(f"{incident.plan.id} ({incident.plan.kind}) was not healed: {why}")
-    return result_of("every_fault_healed", judgement)
+    undecided = f"interrupted before the healing of {', '.join(pending)}" if pending else ""
+    return result_of("every_fault_healed", judgement, undecided=undecided)
 
 
 def recovery_within_bound(facts: Facts) -> InvariantResult:
@@ -88,6 +94,8 @@ def must_escalate_recall(facts: Facts) -> InvariantResult:
     for incident in facts.incidents.effective():
         if not incident.plan.must_escalate:
             continue
+        if incident.escalated is None and facts.end == "interrupted":
+            continue  # it may have been on its way; that the run was cut short counts already
         judgement.judged += 1
         if incident.escalated is None:
             judgement.breach(
@@ -97,10 +105,38 @@ def must_escalate_recall(facts: Facts) -> InvariantResult:
     return result_of("must_escalate_recall", judgement)
 
 
+def no_alert_storm(facts: Facts) -> InvariantResult:
+    """An operator is called once for an incident, or a few times, not for each of its errors."""
+    return result_of("no_alert_storm", facts.alerts)
+
+
+def trouble_noticed_in_time(facts: Facts) -> InvariantResult:
+    """The client side shows within twice the detection budget that it knows of an incident.
+
+    What passes by itself is no recovery: who sees a dead stream only by the gap when it is back
+    has traded on old prices until then.
+    """
+    judgement = Judgement()
+    bound = 2 * facts.header.detection_budget
+    for incident in facts.incidents.effective():
+        if not incident.must_surface or incident.impact is None:
+            continue
+        judgement.judged += 1
+        noticed = incident.detected
+        if noticed is None or noticed - incident.impact > bound:
+            when = "never" if noticed is None else f"at t={noticed:.3f}s"
+            judgement.breach(
+                f"{incident.plan.id} ({incident.plan.kind}), felt from t={incident.impact:.3f}s on "
+                f"{', '.join(incident.adapters)}, was noticed {when}, due within {bound:g}s"
+            )
+    return result_of("trouble_noticed_in_time", judgement)
+
+
 def steady_before_and_after(facts: Facts) -> InvariantResult:
     """The probe found every adapter well before the first fault, and at the end."""
     judgement = Judgement()
-    for when, samples in (("before", facts.samples_before), ("at the end", facts.last_sample)):
+    ending = {} if facts.end == "interrupted" else facts.last_sample  # cut short, it has no end
+    for when, samples in (("before", facts.samples_before), ("at the end", ending)):
         for adapter, (is_well, where) in samples.items():
             judgement.judged += 1
             if not is_well:
@@ -125,10 +161,15 @@ def no_task_left(facts: Facts) -> InvariantResult:
 
 
 def run_completed(facts: Facts) -> InvariantResult:
-    """The run came to its end: a deadlock or crash is a failure, an interruption no proof."""
+    """The run came to its end, and no task on the way to its own by what nobody caught.
+
+    A deadlock or crash is a failure, an interruption no proof.
+    """
     judgement = Judgement(judged=1)
     if facts.end in {"deadlock", "crashed"}:
         judgement.breach(f"the run ended in a {facts.end} at t={facts.last_t:.3f}s")
+    for failure in facts.failures:
+        judgement.breach(f"a task died of what nobody caught: {failure}")
     missing = f"the run was {facts.end}" if facts.end else "the history has no end"
     return result_of(
         "run_completed", judgement, undecided="" if facts.end == "completed" else missing

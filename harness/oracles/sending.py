@@ -10,10 +10,14 @@ __all__ = [
     "blocked_calls_send_nothing",
     "bystanders_unharmed",
     "cancels_get_through",
+    "every_answer_was_asked_for",
+    "no_refusal_is_sent_again",
+    "nothing_blocked_without_cause",
     "nothing_sent_after_shutdown",
     "nothing_sent_before_retry_after",
     "nothing_sent_while_banned",
     "one_reconnect_at_a_time",
+    "shutdown_names_what_stays_open",
 ]
 
 
@@ -30,6 +34,24 @@ def nothing_sent_while_banned(facts: Facts) -> InvariantResult:
 def blocked_calls_send_nothing(facts: Facts) -> InvariantResult:
     """A call that comes back as blocked, by a breaker or a gate, has sent nothing."""
     return result_of("blocked_calls_send_nothing", facts.calls.unsent)
+
+
+def nothing_blocked_without_cause(facts: Facts) -> InvariantResult:
+    """A call is held back only where something failed, or was on, within the recovery bound.
+
+    Refused orders and slow replies are no such thing.
+    """
+    return result_of("nothing_blocked_without_cause", facts.causeless)
+
+
+def every_answer_was_asked_for(facts: Facts) -> InvariantResult:
+    """A call that came back ok has sent something: attempts cannot be made out of sight."""
+    return result_of("every_answer_was_asked_for", facts.calls.unasked)
+
+
+def no_refusal_is_sent_again(facts: Facts) -> InvariantResult:
+    """An order that the venue refused as such is not sent again, unless its fate was in doubt."""
+    return result_of("no_refusal_is_sent_again", facts.ledger.repeated)
 
 
 def cancels_get_through(facts: Facts) -> InvariantResult:
@@ -50,3 +72,8 @@ def bystanders_unharmed(facts: Facts) -> InvariantResult:
 def nothing_sent_after_shutdown(facts: Facts) -> InvariantResult:
     """No new order is sent once shutdown has begun; cancels and look-ups may be."""
     return result_of("nothing_sent_after_shutdown", facts.links.shutdown)
+
+
+def shutdown_names_what_stays_open(facts: Facts) -> InvariantResult:
+    """What the venue may still execute when the engine has closed is named in its report."""
+    return result_of("shutdown_names_what_stays_open", facts.ledger.unnamed)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import wording
+from harness.report import comparison, wording
 from harness.report.chart import Chart, distribution, timeline_chart
+from harness.report.corners import corner_matrix
 from harness.report.wording import SYMBOLS, visible
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def report_html(run: RunResult) -> str:
             metrics=[_metric_row(metric, wording.excused_of(run)) for metric in run.metrics],
             recovery=_recovery(run.metrics),
             confusion=_confusion(run.metrics),
+            control=run.control,
+            corners=corner_matrix(run.coverage),
             sections=[_section(scenario) for scenario in run.scenarios],
         )
     )
@@ -66,7 +69,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(symbols=SYMBOLS, wording=wording, evidence_shown=_EVIDENCE_SHOWN)
+    environment.globals.update(
+        symbols=SYMBOLS, wording=wording, comparison=comparison, evidence_shown=_EVIDENCE_SHOWN
+    )
     return environment
 
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from harness.report import wording
+from harness.report import comparison, wording
 from harness.report.wording import SYMBOLS, visible
 
 if TYPE_CHECKING:
+    from harness.control import ControlResult
     from harness.results import InvariantResult, MetricResult
     from harness.verdict import RunResult, ScenarioResult
 
@@ -36,6 +37,8 @@ def report_markdown(run: RunResult) -> str:
         *_bullets(run.reasons),
         "",
         *_metrics_table(run.metrics),
+        "",
+        f"<sub>{_text(wording.gate(run))}</sub>",
         "",
     ]
     troubled = [scenario for scenario in run.scenarios if scenario.verdict != "pass"]
@@ -74,6 +77,23 @@ def _metrics_table(metrics: Sequence[MetricResult]) -> list[str]:
     return rows
 
 
+def _control(control: ControlResult) -> list[str]:
+    lines = [_row(["", *comparison.COLUMNS, "the core made it"]), "|---|--:|--:|--:|--:|"]
+    for row in comparison.rows(control):
+        saved = f"{SYMBOLS[row.verdict]} {row.saved}" if row.verdict else row.saved
+        lines.append(_row([_text(row.label), *row.cells, saved]))
+    return [
+        f"<details><summary>Control arm. {_text(comparison.headline(control))}</summary>",
+        "",
+        *lines,
+        "",
+        f"{_text(comparison.note(control))}",
+        "",
+        "</details>",
+        "",
+    ]
+
+
 def _named(metric: MetricResult) -> str:
     notes = ", ".join(filter(None, (wording.beside(metric), wording.why(metric))))
     label = _text(wording.label_of(metric.name))
@@ -109,7 +129,10 @@ def _folded(run: RunResult) -> str:
             wording.held(scenario),
         )
         rows.append(_row(cells))
-    return "\n".join(["<details><summary>All scenarios</summary>", "", *rows, "", _made_by(run)])
+    control = [] if run.control is None else _control(run.control)
+    return "\n".join(
+        [*control, "<details><summary>All scenarios</summary>", "", *rows, "", _made_by(run)]
+    )
 
 
 def _made_by(run: RunResult) -> str:

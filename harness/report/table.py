@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.report import wording
+from harness.report import comparison, wording
 from harness.report.wording import SYMBOLS, visible
 
 if TYPE_CHECKING:
@@ -30,7 +30,14 @@ def result_table(run: RunResult) -> Group:
     command = Text(visible(run.command), style="dim", no_wrap=True, overflow="fold")
     told = wording.first(run.reasons, _REASONS_SHOWN)
     reasons = [Text(f"  {visible(reason)}") for reason in told]
-    return Group(verdict, command, *reasons, _metrics(run.metrics), _scenarios(run.scenarios))
+    parts = [_metrics(run.metrics), _padded(Text(wording.gate(run), style="dim"))]
+    if run.control is not None:
+        parts.append(_padded(Text(comparison.headline(run.control))))
+    return Group(verdict, command, *reasons, *parts, _scenarios(run.scenarios))
+
+
+def _padded(text: Text) -> Padding:
+    return Padding(text, (1, 0, 0, 0))
 
 
 def _metrics(metrics: Sequence[MetricResult]) -> Padding:

@@ -23,6 +23,7 @@ __all__ = [
     "excused_of",
     "fired",
     "first",
+    "gate",
     "headline",
     "held",
     "interval",
@@ -298,6 +299,17 @@ def held(scenario: ScenarioResult) -> str:
 def fired(scenario: ScenarioResult) -> str:
     """How many of the scenario's faults fired: `3 of 3`."""
     return f"{sum(bool(fault['fired']) for fault in scenario.faults)} of {len(scenario.faults)}"
+
+
+def gate(run: RunResult) -> str:
+    """By what the pooled rates were judged, and why."""
+    if run.mix is None:
+        return "Judged by the values: no mix is declared for these scenarios."
+    mix = count(len(run.mix.scenarios), "scenario")
+    if run.gate == "interval":
+        return f"Judged by the whole 95 % intervals, over the declared mix of {mix}."
+    lacking = ", ".join(visible(name) for name in first(run.mix.missing, 3))
+    return f"Judged by the values: of the declared mix of {mix}, {lacking} did not run."
 
 
 def headline(run: RunResult) -> str:

@@ -7,6 +7,7 @@ A target of None means all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -36,6 +37,10 @@ __all__ = [
 
 
 def _every(_request: VenueRequest) -> bool:
+    return True
+
+
+def _any_order(_symbol: str, _side: str) -> bool:
     return True
 
 
@@ -164,18 +169,27 @@ class Replies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinBook:
-    """No taking order finds more than `quantity` (base asset): partial fills, failed FOKs."""
+    """No taking order finds more than `quantity` (base asset): partial fills, failed FOKs.
 
-    quantity: float
+    Nor more than `share` of itself. `matches` is asked with the order's symbol and side.
+    """
+
+    quantity: float = math.inf
+    share: float = 1.0
     symbol: str | None = None
+    matches: Callable[[str, str], bool] = _any_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillFirst:
-    """A cancel comes too late: the order fills whole, at its price, and the cancel is refused."""
+    """A cancel comes too late: the order fills whole, at its price, and the cancel is refused.
+
+    `matches` is asked with the order's symbol and side.
+    """
 
     symbol: str | None = None
     count: int | None = None
+    matches: Callable[[str, str], bool] = _any_order
 
 
 Knob = (

@@ -201,9 +201,15 @@ class Desk:
     def _thin(
         self, market: Market, ticket: _Ticket, fills: list[tuple[int, int]], request_id: str
     ) -> list[tuple[int, int]]:
-        for knob_id, thin in self._conditions.of(ThinBook).items():
-            at_most = int(thin.quantity / market.instrument.quantity(1))
-            if thin.symbol in {None, market.instrument.symbol} and at_most < _lots(fills):
+        instrument = market.instrument
+        # A copy: a knob that has had its last order may be lifted as it says so.
+        for knob_id, thin in tuple(self._conditions.of(ThinBook).items()):
+            at_most = int(min(thin.quantity / instrument.quantity(1), thin.share * ticket.quantity))
+            if (
+                thin.symbol in {None, instrument.symbol}
+                and at_most < _lots(fills)
+                and thin.matches(instrument.symbol, ticket.side.value)
+            ):
                 self._on_intervention(knob_id, request_id, "fill cut short")
                 fills = market.plan_take(
                     ticket.side, ticket.quantity, limit=ticket.limit, at_most=at_most
@@ -213,8 +219,10 @@ class Desk:
     def _lose_race(self, order: Order, market: Market, wall: float, request_id: str) -> None:
         """Fill the order before its cancel is looked at, where a knob says so."""
         for knob_id, knob in self._conditions.of(FillFirst).items():
-            if knob.symbol in {None, order.instrument.symbol} and self._conditions.spend(
-                knob_id, knob
+            if (
+                knob.symbol in {None, order.instrument.symbol}
+                and knob.matches(order.instrument.symbol, order.side.value)
+                and self._conditions.spend(knob_id, knob)
             ):
                 market.remove(order)
                 self._fill(order, order.price, order.remaining, wall, request_id)

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.history import Event
+from harness.history import Event, History
+from harness.kernel import VirtualLoop, run_virtual
+from harness.run import policy_of
+from harness.scenario import Scenario
+from harness.world import World, build_world, subscriptions
 
 TARGETS = {
     "classification_coverage": 1.0,
@@ -134,3 +138,97 @@ def _fault(id="F1", kind="disconnect", category="connection", **fields) -> dict:
 def story() -> type[Story]:
     """The class that tells a history."""
     return Story
+
+
+class Kept(History):
+    """A history that is written nowhere and keeps its events."""
+
+    def __init__(self, now) -> None:
+        super().__init__(None, now)
+        self.kept: list[Event] = []
+
+    def record(self, kind, /, id="", outcome="", **details):
+        seq = super().record(kind, id, outcome, **details)
+        t = round(self._now(), 6)
+        self.kept.append(Event(seq, t, kind.partition(".")[0], kind, id, outcome, details))
+        return seq
+
+    def of(self, *kinds: str) -> list[Event]:
+        """The events of these kinds."""
+        return [event for event in self.kept if event.kind in kinds]
+
+    def story(self, *kinds: str) -> list[tuple[float, str, str, str]]:
+        """The same, as (t, kind, id, outcome)."""
+        return [(event.t, event.kind, event.id, event.outcome) for event in self.of(*kinds)]
+
+
+def small_scenario(*faults: dict, venues=("BINANCE",), document=None, **changes) -> Scenario:
+    """A minute of little trading, with these faults at the first venue.
+
+    `document` replaces whole keys of it, as a file would have them.
+    """
+    symbols = {"BTCUSDT": {"price": 60_000.0}}
+    return Scenario.model_validate(
+        {
+            "scenario": "small",
+            "proves": "A small world works.",
+            "duration": "60s",
+            "settle": "30s",
+            "venues": [{"name": v, "profile": "binance", "symbols": symbols} for v in venues],
+            "faults": [{"venue": venues[0], **fault} for fault in faults],
+            **changes,
+            **(document or {}),
+        }
+    )
+
+
+class Lab:
+    """A world that a test drives by hand: built, connected and ticking, with nothing under way."""
+
+    def __init__(self, scenario: Scenario, loop: VirtualLoop, policy: str | None) -> None:
+        self.history = Kept(loop.time)
+        self.world: World = build_world(scenario, policy_of(scenario, policy), loop, self.history)
+        self.links, self.venues = self.world.links, self.world.venues
+        self.engine, self.clock, self.tasks = self.world.engine, self.world.clock, self.world.tasks
+
+    async def start(self) -> None:
+        self.world.strategy.listen()
+        self.world.probe.listen()
+        for name in self.venues:
+            self.tasks.spawn(f"pump {name}", self.world.pump(name))
+            await self.engine.subscribe(subscriptions(self.world, name), name)
+            await self.engine.connect(name)
+
+    async def until(self, seconds: float) -> None:
+        await self.clock.sleep(seconds - self.clock.now())
+
+
+@pytest.fixture(scope="session")
+def scenario_of():
+    """Makes a small scenario."""
+    return small_scenario
+
+
+@pytest.fixture(scope="session")
+def kept() -> type[Kept]:
+    """The history that keeps its events."""
+    return Kept
+
+
+@pytest.fixture
+def in_lab():
+    """Runs `body(lab)` in a world of its own, in virtual time, and returns the lab."""
+
+    def run(body, scenario: Scenario | None = None, *, policy=None, is_started=True) -> Lab:
+        async def main(loop: VirtualLoop) -> Lab:
+            lab = Lab(scenario or small_scenario(), loop, policy)
+            if is_started:
+                await lab.start()
+            await body(lab)
+            await lab.engine.close()
+            await lab.tasks.end()
+            return lab
+
+        return run_virtual(main)
+
+    return run

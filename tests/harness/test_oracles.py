@@ -396,6 +396,24 @@ def test_run_must_come_to_its_end(story, ending, expected):
     assert verdict(story().finished(ending=ending), "run_completed") is expected
 
 
+@pytest.mark.parametrize(("ending", "expected"), [("interrupted", OPEN), ("completed", FAIL)])
+def test_what_an_interrupt_cut_short_is_undecided_and_no_breach(story, ending, expected):
+    """Ctrl-C is no failure of the core: what was due later may still have come."""
+    tale = story({"must_escalate": True}, horizon=50.0).probe(5).begin(10).probe(12, "down")
+    tale.invoke(13, "op-1", client_id="c1").sent(13, "r1", client_id="c1")
+    tale.venue_order(13, "v1", "FILLED", executed=1.0).venue_trade(13, "t1")
+    if ending == "completed":
+        tale.final("ALLTRADED", "FILLED", traded=1.0, executed=1.0)
+    tale.finished(t=50.0, ending=ending)
+    assert verdict(tale, "every_fault_healed") is expected
+    assert verdict(tale, "positions_equal_fills") is expected
+    if ending == "interrupted":
+        assert verdict(tale, "steady_before_and_after") is PASS
+        assert verdict(tale, "must_escalate_recall") is OPEN
+    else:
+        assert verdict(tale, "steady_before_and_after") is FAIL
+
+
 def test_history_without_an_end_is_undecided(story):
     assert ask(story(), "run_completed").weight is OPEN
     assert ask(story(), "no_task_left").weight is OPEN

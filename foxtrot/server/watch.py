@@ -1,0 +1,107 @@
+"""Watching a connection: finding out that it is of no use before somebody loses an order to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from foxtrot.server.connection import AdapterConnection
+from foxtrot.server.orders import OrderPipeline
+from foxtrot.server.policy import EnginePolicy
+from foxtrot.util.classification import Classifier
+from foxtrot.util.clock import Clock
+from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError, Outcome
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Heartbeats, and the way back to being ready.
+
+    Args:
+        pipeline: Reconciles.
+        policy: Times.
+        clock: Time.
+        surfaced: Told each fault that is found.
+        is_recovering: Whether recovery is at work on an adapter, which then needs no watching.
+        became_ready: Told each connection that is of use again.
+    """
+
+    def __init__(
+        self,
+        pipeline: OrderPipeline,
+        *,
+        policy: EnginePolicy,
+        clock: Clock,
+        surfaced: Callable[[FoxtrotError], None],
+        is_recovering: Callable[[str], bool],
+        became_ready: Callable[[AdapterConnection], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._policy = policy
+        self._clock = clock
+        self._surfaced = surfaced
+        self._is_recovering = is_recovering
+        self._became_ready = became_ready
+        self._classifier = Classifier(clock=clock)
+
+    async def bring_up(self, connection: AdapterConnection) -> None:
+        """Wait until the streams tick, reconcile, and declare the connection ready.
+
+        Raises:
+            FoxtrotError: The venue could not be asked, or the connection broke meanwhile.
+            TimeoutError: A subscription stayed silent.
+        """
+        connection_id = connection.adapter.connection_id
+        async with asyncio.timeout(self._policy.call_timeout):
+            await connection.wait_ticking()
+        await self._pipeline.reconcile(connection)
+        connection.require_open()
+        connection.require_reports()
+        if not connection.adapter.connected or connection.adapter.connection_id != connection_id:
+            raise AdapterConnectionError(
+                connection.name,
+                "lost again before it was reconciled",
+                outcome=Outcome.NONE,
+                clock=self._clock,
+            )
+        connection.ready = True
+        self._became_ready(connection)
+
+    async def forever(self, connection: AdapterConnection) -> None:
+        """Check at every heartbeat until cancelled."""
+        while True:
+            await self._clock.sleep(self._policy.heartbeat_interval)
+            if not self._is_recovering(connection.name):
+                await self._check(connection)
+
+    async def _check(self, connection: AdapterConnection) -> None:
+        try:
+            await _find_fault(connection)
+        except Exception as exc:
+            connection.ready = False
+            self._surfaced(self._of_stream(connection, exc))
+            return
+        if not connection.ready or self._pipeline.needs_reconcile(connection.name):
+            # What fails in here was surfaced by the guard, or is seen at the next heartbeat.
+            with suppress(FoxtrotError, TimeoutError):
+                await self.bring_up(connection)
+
+    def _of_stream(self, connection: AdapterConnection, exc: Exception) -> FoxtrotError:
+        """An error of the connection as such: classified, and named by the connection's id."""
+        error = self._classifier.classify(exc, adapter=connection.name, operation="heartbeat")
+        error.context.setdefault("correlation_id", connection.adapter.connection_id)
+        if error.category is ErrorCategory.SYSTEM:
+            # In a request it may be the request's fault. An adapter that breaks on a ping is
+            # broken itself, and that can be mended: it is built anew.
+            error.recoverable = True
+        return error
+
+
+async def _find_fault(connection: AdapterConnection) -> None:
+    if not connection.adapter.connected:
+        raise ConnectionError("the connection is down")
+    await connection.ping()
+    connection.require_fresh()
+    connection.require_reports()

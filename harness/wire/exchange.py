@@ -1,0 +1,273 @@
+"""Answers requests, whichever way they came: checks them, asks the venue, words its answer.
+
+REST and the WebSocket API differ in how a request is written down. From here on they are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
+from harness.venue import Instrument, Venue
+from harness.wire.clock import VenueClock
+from harness.wire.config import WireAccount
+from harness.wire.errors import ApiError, CutOff, illegal, missing
+from harness.wire.front import Front
+from harness.wire.market import MarketView, SymbolView
+from harness.wire.params import Param, check
+from harness.wire.records import Records
+from harness.wire.signing import is_signed_by
+
+__all__ = ["Answer", "Call", "Endpoint", "Exchange", "Incoming", "symbols_of"]
+
+_WEIGHT = "X-MBX-USED-WEIGHT-1M"
+_MAX_WINDOW_MS = 60_000
+_SIGNED = (
+    Param("timestamp", "integer", required=True),
+    Param("signature", required=True),
+    Param("recvWindow", "decimal"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: HTTP's status, headers, and the body.
+
+    `is_cut`: the connection is to end in the middle of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A request as it arrived. `payload` is what its signature must cover."""
+
+    params: Mapping[str, str]
+    payload: bytes
+    api_key: str
+    source_ip: str
+    connection_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that was checked. `timestamp` is venue time; `account` is "" for public ones."""
+
+    params: Mapping[str, str]
+    api_key: str
+    account: str
+    timestamp: float
+    recv_window: float
+    source_ip: str
+    connection_id: str
+
+    def number(self, name: str, default: int) -> int:
+        """An integer parameter."""
+        return int(self.params.get(name) or default)
+
+    def limit(self, default: int, most: int) -> int:
+        """How many rows are wanted; at most so many. Raises ApiError for none."""
+        limit = self.number("limit", default)
+        if limit < 1:
+            raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")
+        return min(limit, most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One thing that can be asked, and where: on REST by verb and path, on WebSocket by method."""
+
+    verb: str
+    path: str
+    method: str
+    answer: Callable[[Exchange, Call], Awaitable[Answer]]
+    summary: str
+    is_signed: bool = False
+    params: tuple[Param, ...] = ()
+
+    @property
+    def all_params(self) -> tuple[Param, ...]:
+        """Its own parameters, and those of every signed request."""
+        return (*self.params, *_SIGNED) if self.is_signed else self.params
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The venue with everything that its answers are made of."""
+
+    venue: Venue
+    front: Front
+    clock: VenueClock
+    market: MarketView
+    records: Records
+    instruments: Mapping[str, Instrument]
+    accounts: Mapping[str, WireAccount]
+    _requests: int = field(default=0)
+
+    async def answer(self, endpoint: Endpoint, incoming: Incoming) -> Answer:
+        """Answer a request. Raises Dropped when no answer is to follow."""
+        try:
+            check(incoming.params, endpoint.all_params)
+            call = self._authenticate(endpoint, incoming)
+            return await endpoint.answer(self, call)
+        except ApiError as error:
+            return await self.refuse(error, incoming.source_ip)
+
+    async def refuse(self, error: ApiError, source_ip: str) -> Answer:
+        """Answer with an error of the front's own. It costs what the cheapest request costs."""
+        toll = await self.toll(self._public(source_ip))
+        if toll.status >= 400:
+            return toll
+        body = orjson.dumps({"code": error.code, "msg": error.message})
+        return Answer(error.status, toll.headers, body)
+
+    async def ask(self, call: Call, operation: Operation, **params: Any) -> VenueReply:
+        """Ask the venue on behalf of a call. Any: JSON."""
+        self._requests += 1
+        request = VenueRequest(
+            request_id=f"w{self._requests}",
+            operation=operation,
+            params=params,
+            timestamp=call.timestamp,
+            recv_window=call.recv_window,
+            api_key=call.api_key,
+        )
+        return await self.front.ask(request, call.source_ip)
+
+    async def relay(
+        self,
+        call: Call,
+        operation: Operation,
+        form: Callable[[Any], Any],
+        **params: Any,
+    ) -> Answer:
+        """Ask the venue, and word what it answers by `form`. Any: JSON."""
+        try:
+            return self.word(await self.ask(call, operation, **params), form)
+        except CutOff as cut:
+            return replace(self.word(cut.reply, form), is_cut=True)
+
+    async def toll(self, call: Call) -> Answer:
+        """Pay for what the venue has no operation of its own for, or be refused."""
+        return await self.relay(call, Operation.TIME, lambda body: body["server_time"] and {})
+
+    async def public(self, call: Call, form: Callable[[], Any]) -> Answer:
+        """Answer from the market's data, once the toll is paid. Any: JSON."""
+        return await self.relay(call, Operation.TIME, lambda body: body["server_time"] and form())
+
+    def word(self, reply: VenueReply, form: Callable[[Any], Any]) -> Answer:
+        """A reply of the venue in Binance's words.
+
+        What a fault put in the place of the venue's words goes out as it is.
+        """
+        headers = self._headers(reply)
+        if reply.status >= 400:
+            return Answer(reply.status, headers, self._error(reply.body))
+        try:
+            body = orjson.dumps(form(orjson.loads(reply.body)))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            if not self.front.is_tampering():
+                raise
+            body = reply.body
+        return Answer(reply.status, headers, body)
+
+    def view(self, symbol: str) -> SymbolView:
+        """The market of a symbol."""
+        view = self.market.symbols.get(symbol)
+        if view is None:
+            raise ApiError(-1121, "Invalid symbol.")
+        return view
+
+    def views(self, symbols: Sequence[str]) -> list[SymbolView]:
+        """The markets of symbols; of all, where none is named."""
+        return [self.view(symbol) for symbol in symbols or self.market.symbols]
+
+    def wall(self) -> float:
+        """The time by the clients' clocks."""
+        return self.clock.to_client(self.clock.epoch + self.clock.now())
+
+    def used_weight(self, answer: Answer) -> int:
+        """What an answer's header says of the weight used so far."""
+        return int(answer.headers.get(_WEIGHT, "0"))
+
+    def _authenticate(self, endpoint: Endpoint, incoming: Incoming) -> Call:
+        if not endpoint.is_signed:
+            return self._public(incoming.source_ip, incoming)
+        params = incoming.params
+        if not incoming.api_key:
+            raise ApiError(-2014, "API-key format invalid.", status=401)
+        account = self.accounts.get(incoming.api_key)
+        # Of a key that nobody has there is no secret to check by; the venue will not know it.
+        if account and not is_signed_by(account.secret, incoming.payload, params["signature"]):
+            raise ApiError(-1022, "Signature for this request is not valid.")
+        window = float(params.get("recvWindow") or 5_000)
+        if window > _MAX_WINDOW_MS:
+            raise ApiError(-1131, "'recvWindow' must be less than 60000.")
+        return Call(
+            params=params,
+            api_key=incoming.api_key,
+            account=account.name if account else "",
+            timestamp=self.clock.to_venue(_seconds(int(params["timestamp"]))),
+            recv_window=window / 1000 * self.clock.scale,
+            source_ip=incoming.source_ip,
+            connection_id=incoming.connection_id,
+        )
+
+    def _public(self, source_ip: str, incoming: Incoming | None = None) -> Call:
+        return Call(
+            params=incoming.params if incoming else {},
+            api_key="",
+            account="",
+            timestamp=self.clock.epoch + self.clock.now(),
+            recv_window=5.0,
+            source_ip=source_ip,
+            connection_id=incoming.connection_id if incoming else "",
+        )
+
+    def _headers(self, reply: VenueReply) -> dict[str, str]:
+        headers = dict(reply.headers)
+        wait = headers.get("Retry-After")
+        if wait is not None:
+            headers["Retry-After"] = self.clock.retry_after(wait)
+        return headers
+
+    def _error(self, body: bytes) -> bytes:
+        """An error body, with the end of a ban in the clients' time."""
+        before, until, digits = body.partition(b"banned until ")
+        if not until or self.clock.scale == 1.0 or not digits[:13].isdigit():
+            return body
+        end = self.clock.milliseconds(int(digits[:13]) / 1000)
+        return before + until + str(end).encode() + digits[13:]
+
+
+def _seconds(timestamp: int) -> float:
+    """A timestamp of a client, in milliseconds or microseconds, in seconds."""
+    return timestamp / (1e6 if timestamp >= 10**15 else 1e3)
+
+
+def symbols_of(params: Mapping[str, str]) -> list[str]:
+    """The symbols that a public request names, by `symbol` or by `symbols` as a JSON list."""
+    if params.get("symbol") and params.get("symbols"):
+        raise ApiError(-1128, "Combination of optional parameters invalid.")
+    if params.get("symbol"):
+        return [params["symbol"]]
+    listed = params.get("symbols")
+    if not listed:
+        return []
+    try:
+        symbols = orjson.loads(listed)
+    except ValueError:
+        symbols = None
+    if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
+        raise illegal("symbols", r"^\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\]$")
+    if not symbols:
+        raise missing("symbols")
+    return symbols

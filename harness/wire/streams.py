@@ -1,0 +1,278 @@
+"""The market streams: /ws, /ws/<stream> and /stream?streams=<stream>/<stream>."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from foxtrot.adapter.session import Operation
+from harness.wire import forms
+from harness.wire.errors import ApiError, Dropped
+from harness.wire.exchange import Call, Exchange
+from harness.wire.market import SymbolView
+from harness.wire.market_endpoints import INTERVALS
+from harness.wire.params import Message, parse_message
+
+__all__ = ["STREAM_KINDS", "MarketStreams", "Stream", "parse_stream"]
+
+_STREAM = re.compile(
+    r"(?P<symbol>[a-zA-Z0-9]{1,20})@(?P<kind>[a-zA-Z0-9]{1,20})(?:_(?P<rest>\w+))?"
+)
+_ALL = re.compile(r"!(?P<kind>miniTicker|ticker)@arr")
+_MOST_STREAMS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream by its name: of a symbol, or of all ("")."""
+
+    name: str
+    symbol: str
+    kind: str
+
+
+def parse_stream(name: str) -> Stream | None:
+    """What a stream's name means; None where no such stream is served.
+
+    Binance takes any name and sends nothing on one that does not exist; so does this.
+    """
+    everything = _ALL.fullmatch(name)
+    if everything:
+        return Stream(name, "", everything["kind"])
+    match = _STREAM.fullmatch(name)
+    if match is None:
+        return None
+    kind, rest = match["kind"], match["rest"]
+    if kind == "kline" and rest in INTERVALS:
+        return Stream(name, match["symbol"].upper(), f"kline_{rest}")
+    if kind in STREAM_KINDS and rest is None:
+        return Stream(name, match["symbol"].upper(), kind)
+    return None
+
+
+class MarketStreams:
+    """What one connection listens to.
+
+    Args:
+        exchange: Where ticks come from.
+        is_combined: Whether events are wrapped with the name of their stream.
+    """
+
+    def __init__(self, exchange: Exchange, connection_id: str, *, is_combined: bool) -> None:
+        self._exchange = exchange
+        self._connection_id = connection_id
+        self._is_combined = is_combined
+        self._names: dict[str, Stream | None] = {}
+        self._symbols: set[str] = set()  # only asked for members
+
+    async def subscribe(self, names: Sequence[str], source_ip: str) -> None:
+        """Listen to streams. Raises ApiError where the venue refuses."""
+        if len(self._names) + len(names) > _MOST_STREAMS:
+            raise ApiError(2, f"Invalid request: more than {_MOST_STREAMS} streams")
+        streams = {name: parse_stream(name) for name in names}
+        known = self._exchange.market.symbols
+        wanted: dict[str, None] = {}
+        for stream in streams.values():
+            if stream is not None:
+                wanted.update(dict.fromkeys([stream.symbol] if stream.symbol else known))
+        new = [s for s in wanted if s in known and s not in self._symbols]
+        if new:
+            await self._subscribe(new, source_ip)
+        self._names.update(streams)
+
+    async def on_text(self, text: str, source_ip: str) -> str:
+        """Answer a message of the client."""
+        try:
+            message = parse_message(text)
+        except ApiError as error:
+            return _dumps({"error": {"code": 3, "msg": f"Invalid JSON: {error.message}"}})
+        try:
+            return _dumps({"result": await self._do(message, source_ip), "id": message.id})
+        except ApiError as error:
+            problem = {"code": error.code, "msg": error.message}
+            return _dumps({"error": problem, "id": message.id})
+
+    def words(self, frame: bytes) -> Iterator[str]:
+        """The events that a frame of the venue makes. One that is no tick goes out as it is."""
+        try:
+            tick = orjson.loads(frame)
+            events = list(self._events(tick))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            yield frame.decode("utf-8", "replace")
+            return
+        yield from events
+
+    async def _subscribe(self, symbols: list[str], source_ip: str) -> None:
+        call = Call(
+            params={},
+            api_key="",
+            account="",
+            timestamp=0.0,
+            recv_window=0.0,
+            source_ip=source_ip,
+            connection_id=self._connection_id,
+        )
+        answer = await self._exchange.relay(
+            call,
+            Operation.SUBSCRIBE,
+            lambda body: body["subscribed"] and {},
+            symbols=symbols,
+            connection=self._connection_id,
+        )
+        if answer.is_cut:
+            raise Dropped("cut off")
+        if answer.status >= 400:
+            raise ApiError(2, f"Invalid request: {answer.status}", status=answer.status)
+        self._symbols.update(symbols)
+
+    async def _do(self, message: Message, source_ip: str) -> Any:  # Any: JSON
+        if message.method == "LIST_SUBSCRIPTIONS":
+            return list(self._names)
+        if message.method in {"SUBSCRIBE", "UNSUBSCRIBE"}:
+            if not isinstance(message.params, list):
+                raise ApiError(2, "Invalid request: params must be a list of stream names")
+            if message.method == "SUBSCRIBE":
+                await self.subscribe(message.params, source_ip)
+            else:
+                for name in message.params:
+                    self._names.pop(name, None)
+            return None
+        raise ApiError(2, "Invalid request: unknown variant of method")
+
+    def _events(self, tick: dict[str, Any]) -> Iterator[str]:  # Any: JSON
+        view = self._exchange.market.symbols[tick["symbol"]]
+        for name, stream in self._names.items():
+            if stream is None or stream.symbol not in {"", tick["symbol"]}:
+                continue
+            event = _event(self._exchange, stream, view, tick)
+            if event is not None:
+                yield _dumps({"stream": name, "data": event} if self._is_combined else event)
+
+
+def _event(exchange: Exchange, stream: Stream, view: SymbolView, tick: Any) -> Any:  # Any: JSON
+    time = exchange.clock.milliseconds(tick["time"])
+    if stream.kind.startswith("kline_"):
+        return _kline(view, tick, time, stream.kind.removeprefix("kline_"))
+    event = STREAM_KINDS[stream.kind](view, tick, time)
+    return event if stream.symbol else [event]
+
+
+def _trade(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
+    if not tick["volume"]:
+        return None
+    return {
+        "e": "trade",
+        "E": time,
+        "s": tick["symbol"],
+        "t": tick["sequence"],
+        "p": forms.text(tick["price"]),
+        "q": forms.text(tick["volume"]),
+        "T": time,
+        "m": tick["price"] == tick["bid"],
+        "M": True,
+    }
+
+
+def _aggregate_trade(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
+    trade = _trade(view, tick, time)
+    if trade is None:
+        return None
+    number = trade.pop("t")
+    return {**trade, "e": "aggTrade", "a": number, "f": number, "l": number}
+
+
+def _mini_ticker(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
+    day = forms.day_form(view, time / 1000)
+    return {
+        "e": "24hrMiniTicker",
+        "E": time,
+        "s": tick["symbol"],
+        "c": forms.text(tick["price"]),
+        "o": day["openPrice"],
+        "h": day["highPrice"],
+        "l": day["lowPrice"],
+        "v": day["volume"],
+        "q": day["quoteVolume"],
+    }
+
+
+def _ticker(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
+    day = forms.day_form(view, time / 1000)
+    return {
+        **_mini_ticker(view, tick, time),
+        "e": "24hrTicker",
+        "p": day["priceChange"],
+        "P": day["priceChangePercent"],
+        "w": day["weightedAvgPrice"],
+        "x": day["prevClosePrice"],
+        "Q": day["lastQty"],
+        "b": forms.text(tick["bid"]),
+        "B": day["bidQty"],
+        "a": forms.text(tick["ask"]),
+        "A": day["askQty"],
+        "O": day["openTime"],
+        "C": day["closeTime"],
+        "F": day["firstId"],
+        "L": day["lastId"],
+        "n": day["count"],
+    }
+
+
+def _book_ticker(view: SymbolView, tick: Any, _time: int) -> Any:  # Any: JSON
+    size = forms.quantity(view, view.depth)
+    return {
+        "u": tick["sequence"],
+        "s": tick["symbol"],
+        "b": forms.text(tick["bid"]),
+        "B": size,
+        "a": forms.text(tick["ask"]),
+        "A": size,
+    }
+
+
+def _kline(view: SymbolView, tick: Any, time: int, interval: str) -> Any:  # Any: JSON
+    minutes = INTERVALS[interval]
+    candle = view.candles(minutes)[-1]
+    row = forms.candle_row(view, candle, minutes)
+    return {
+        "e": "kline",
+        "E": time,
+        "s": tick["symbol"],
+        "k": {
+            "t": row[0],
+            "T": row[6],
+            "s": tick["symbol"],
+            "i": interval,
+            "f": max(1, view.count - candle.trades + 1),
+            "L": view.count,
+            "o": row[1],
+            "c": forms.text(tick["price"]),
+            "h": row[2],
+            "l": row[3],
+            "v": row[5],
+            "n": row[8],
+            "x": False,
+            "q": row[7],
+            "V": row[9],
+            "Q": row[10],
+            "B": "0",
+        },
+    }
+
+
+#: The streams of a symbol, beside klines.
+STREAM_KINDS: dict[str, Callable[[SymbolView, Any, int], Any]] = {  # Any: JSON
+    "aggTrade": _aggregate_trade,
+    "bookTicker": _book_ticker,
+    "miniTicker": _mini_ticker,
+    "ticker": _ticker,
+    "trade": _trade,
+}
+
+
+def _dumps(value: Any) -> str:  # Any: JSON
+    return orjson.dumps(value).decode()

@@ -1,0 +1,164 @@
+"""Sinks with a thread of their own: never felt by who raises an alert."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import json
+import sys
+import threading
+import time
+import types
+
+import pytest
+from structlog.testing import capture_logs
+
+from foxtrot.server.alert_sinks import ThreadedSink, apprise_sink, webhook_sink
+from foxtrot.server.alerts import Alert
+from foxtrot.util.errors import AdapterConnectionError
+
+
+def alert(number=1, name="A"):
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    return Alert(f"incident-{number}", name, AdapterConnectionError(name or "x", "reset"), at)
+
+
+def test_alerts_are_delivered_in_order_from_another_thread():
+    taken = []
+    sink = ThreadedSink(lambda a: taken.append((a.incident_id, threading.current_thread())))
+    for number in range(5):
+        sink(alert(number))
+    assert sink.close()
+    assert [incident for incident, _ in taken] == [f"incident-{n}" for n in range(5)]
+    assert threading.current_thread() not in {thread for _, thread in taken}
+
+
+def test_receiver_that_hangs_is_not_felt_and_the_latest_alerts_are_kept():
+    release, taken = threading.Event(), []
+
+    def deliver(a):
+        release.wait(5)
+        taken.append(a.incident_id)
+
+    sink = ThreadedSink(deliver, capacity=2)
+    sink(alert(0))
+    while not sink._waiting.empty():  # until the thread has taken it, and hangs
+        time.sleep(0.001)
+    before = time.perf_counter()
+    with capture_logs() as logs:
+        for number in range(1, 6):
+            sink(alert(number))
+    assert time.perf_counter() - before < 1.0
+    assert [line["incident_id"] for line in logs] == ["incident-1", "incident-2", "incident-3"]
+    assert not sink.close(timeout=0.01)
+    release.set()
+    assert sink.close()
+    assert taken == ["incident-0", "incident-4", "incident-5"]
+
+
+def test_failed_delivery_is_logged_and_the_next_one_made():
+    taken = []
+
+    def deliver(a):
+        if a.incident_id == "incident-1":
+            raise ConnectionError("password=hunter2 refused")
+        taken.append(a.incident_id)
+
+    with capture_logs() as logs:
+        sink = ThreadedSink(deliver)
+        sink(alert(1))
+        sink(alert(2))
+        assert sink.close()
+    assert taken == ["incident-2"]
+    assert [line["event"] for line in logs] == ["alert.undelivered"]
+    assert "hunter2" not in str(logs)
+
+
+@pytest.fixture
+def receiver():
+    """An HTTP server on this machine, and what it got."""
+    got = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((self.path, dict(self.headers), json.loads(body)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", got
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_webhook_posts_the_alert_as_json(receiver):
+    url, got = receiver
+    sink = webhook_sink(f"{url}/hook", headers={"Authorization": "Bearer x"})
+    sink(alert())
+    assert sink.close()
+    ((path, headers, body),) = got
+    assert path == "/hook"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Authorization"] == "Bearer x"
+    assert body == alert().to_dict() | {"error": body["error"]}
+
+
+def test_webhook_takes_http_addresses_only():
+    with pytest.raises(ValueError, match="expected an http or https address"):
+        webhook_sink("file:///etc/passwd")
+
+
+def test_apprise_is_an_extra():
+    """Without it the message says how to get it."""
+    assert "apprise" not in sys.modules
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "apprise", None)
+        with pytest.raises(ModuleNotFoundError, match="foxtrot-resilience\\[alerts\\]"):
+            apprise_sink(["json://localhost"])
+
+
+class FakeApprise:
+    """What of apprise is used."""
+
+    sent: list = []  # noqa: RUF012
+
+    def add(self, service):
+        return "://" in service
+
+    def notify(self, title, body):
+        self.sent.append((title, body))
+        return "bad" not in body
+
+
+@pytest.fixture
+def apprise(monkeypatch):
+    FakeApprise.sent.clear()
+    monkeypatch.setitem(sys.modules, "apprise", types.SimpleNamespace(Apprise=FakeApprise))
+    return FakeApprise
+
+
+def test_apprise_notifies_with_what_happened_and_what_to_do(apprise):
+    sink = apprise_sink(["json://localhost"])
+    sink(alert())
+    sink(alert(name=""))
+    with capture_logs() as logs:
+        sink(alert(name="bad"))
+        assert sink.close()
+    assert [title for title, _ in apprise.sent] == ["high: A", "high: engine", "high: bad"]
+    assert apprise.sent[0][1].splitlines() == [
+        "Adapter A connection failed: reset",
+        "Check that A is reachable, then reconnect",
+    ]
+    assert [line["event"] for line in logs] == ["alert.undelivered"]
+
+
+def test_apprise_refuses_what_it_does_not_know(apprise):
+    with pytest.raises(ValueError, match="expected URLs that apprise knows"):
+        apprise_sink(["nonsense"])

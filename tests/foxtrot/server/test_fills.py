@@ -1,0 +1,64 @@
+"""Fetching fills: each time from where the last answer ended, and not more often than needed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from foxtrot.server.fills import FillFetcher
+from foxtrot.server.policy import Lane
+
+
+def fetcher(bench, taken):
+    return FillFetcher(
+        bench.engine.oms,
+        clock=bench.clock,
+        apply=taken.append,
+        spawn=lambda name, work: asyncio.get_running_loop().create_task(work, name=name),
+    )
+
+
+def test_each_fetch_asks_for_what_is_new(play):
+    async def body(bench):
+        taken = []
+        fills = fetcher(bench, taken)
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        await fills.fetch(bench.connection, "BTCUSDT")
+        await fills.fetch(bench.connection, "BTCUSDT", lane=Lane.QUERIES)
+        await bench.engine.send_order(bench.order("o2", price=0), "ALPHA")
+        await fills.fetch(bench.connection, "BTCUSDT")
+        assert [trade.orderid for trade in taken] == ["o1", "o2"]
+
+    play(body)
+
+
+def test_a_hundred_who_want_to_know_at_once_are_served_by_one_request(play):
+    async def body(bench):
+        fills = fetcher(bench, [])
+        before = len(bench.sent("trades"))
+        moment = bench.loop.time()
+        await asyncio.gather(
+            *(
+                fills.fetch_since(bench.connection, "BTCUSDT", moment, lane=Lane.QUERIES)
+                for _ in range(100)
+            )
+        )
+        assert len(bench.sent("trades")) == before + 1
+        await bench.clock.sleep(1)
+        later = bench.loop.time()
+        await fills.fetch_since(bench.connection, "BTCUSDT", later, lane=Lane.QUERIES)
+        assert len(bench.sent("trades")) == before + 2
+
+    play(body)
+
+
+def test_fills_that_come_by_themselves_are_not_asked_for(play):
+    async def body(bench):
+        fills = fetcher(bench, [])
+        before = len(bench.sent("trades"))
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        for _ in range(3):
+            fills.fetch_later(bench.connection, "BTCUSDT")
+        await bench.clock.sleep(2)
+        assert len(bench.sent("trades")) == before
+
+    play(body)

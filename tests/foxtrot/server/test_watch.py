@@ -1,0 +1,100 @@
+"""Heartbeats, and what has to be shown before a connection counts as ready."""
+
+from __future__ import annotations
+
+import pytest
+
+from foxtrot.adapter.session import Operation, VenueReply
+from foxtrot.server.engine import ErrorSurfaced
+from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError
+from harness.network import Replace
+
+
+def surfaced(bench):
+    return [each.error for each in bench.events if isinstance(each, ErrorSurfaced)]
+
+
+def test_connection_lost_while_it_is_reconciled_is_not_ready(play, tools):
+    """REST answers, and the stream is gone: half a connection is none."""
+
+    async def body(bench):
+        bench.connection.ready = False
+        plain = bench.engine.pipeline.reconcile
+
+        async def reconcile(connection):
+            await plain(connection)
+            await connection.adapter.disconnect()
+
+        bench.engine.pipeline.reconcile = reconcile
+        with pytest.raises(AdapterConnectionError, match="lost again"):
+            await bench.engine.bring_up(bench.connection)
+        assert not bench.connection.ready
+
+    play(body)
+
+
+def test_silent_subscription_keeps_it_from_being_ready(play, tools):
+    async def body(bench):
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        await bench.connection.reconnect()
+        with pytest.raises(TimeoutError):
+            await bench.engine.bring_up(bench.connection)
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_closing_engine_brings_nothing_up(play):
+    async def body(bench):
+        bench.connection.is_closing = True
+        with pytest.raises(FoxtrotError, match="shutting down"):
+            await bench.engine.bring_up(bench.connection)
+        bench.connection.is_closing = False
+
+    play(body)
+
+
+def test_heartbeat_finds_what_was_never_reported(play):
+    """The adapter lost its connection without a word."""
+
+    async def body(bench):
+        await bench.connection.adapter.disconnect()
+        await bench.clock.sleep(10)
+        assert bench.engine.is_ready("ALPHA")
+
+    bench = play(body)
+    (error,) = surfaced(bench)
+    assert error.category is ErrorCategory.CONNECTION
+    assert error.context["operation"] == "heartbeat"
+    assert error.context["correlation_id"].startswith("ALPHA-c")
+
+
+def test_heartbeat_reconciles_what_was_left_over(play, tools):
+    """The venue was behind with its list of fills when they were asked for: they are again."""
+
+    async def body(bench):
+        none_yet = Replace(VenueReply(status=200, body=b'{"trades": []}'))
+        bench.link.rules["behind"] = tools.Rule(
+            framing=lambda _c, frame: tools.Hang() if b'"order"' in frame else None,
+            replying=tools.on(Operation.TRADES, none_yet),
+        )
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        await bench.clock.sleep(2)
+        bench.link.rules.clear()
+        assert bench.position() == (0.0, 0.01)
+        await bench.clock.sleep(5)
+        assert bench.position() == (0.01, 0.01)
+
+    bench = play(body)
+    assert surfaced(bench) == []
+
+
+def test_ping_that_breaks_from_inside_has_the_component_replaced(play):
+    async def body(bench):
+        async def ping():
+            raise RuntimeError("reader task has died")
+
+        bench.connection.adapter.ping = ping
+        await bench.clock.sleep(12)
+        assert bench.engine.is_ready("ALPHA")
+
+    assert play(body).builds == 2

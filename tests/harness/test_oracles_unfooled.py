@@ -1,0 +1,206 @@
+"""The checks that sabotaged cores once got past: each judges by what such a core cannot touch."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.facts import fold
+from harness.metrics.tallies import TALLIES
+from harness.oracles import ORACLES
+from harness.results import Verdict
+from harness.verdict import judge
+
+FAIL, INCONCLUSIVE, PASS = Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS
+
+
+def verdict(tale, name):
+    return ORACLES[name](fold(tale.events)).verdict
+
+
+def counted(tale, name):
+    tally = TALLIES[name](fold(tale.events))
+    return tally.hits, tally.n
+
+
+# -- nothing_blocked_without_cause
+
+
+def refused_for_cause(tale, t, status, code=-2010):
+    tale.invoke(t, f"o{t}", client_id=f"c{t}").sent(t, f"r{t}", client_id=f"c{t}")
+    tale.fired(t, "F1", f"r{t}")
+    tale.add(t, "venue.refused", f"r{t}", code=code, status=status)
+    tale.done(t, f"r{t}", "error", status=status)
+    return tale.back(t, f"o{t}", "failed", client_id=f"c{t}")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, FAIL), (503, PASS)])
+def test_refused_orders_are_no_cause_to_block_and_a_503_is(story, status, expected):
+    """A breaker that opens on a venue's answers holds up orders that nothing is wrong with."""
+    tale = story({"category": "order_execution", "blocks": []}).probe(9).begin(10)
+    refused_for_cause(tale, 11, status).invoke(12, "o2", client_id="c2").back(12, "o2", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
+def test_slow_replies_are_no_cause_to_block_though_the_canary_was_blocked_too(story):
+    """What the probe cannot do because the core blocks it does not excuse the block."""
+    tale = story({"blocks": []}).probe(9).begin(10).sent(11, "r1", "account")
+    tale.fired(11, "F1", "r1", effect="delayed").done(12, "r1").probe(12, "down", canary=False)
+    tale.invoke(13, "o1", "account", lane="queries").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is FAIL
+
+
+@pytest.mark.parametrize("part", ["connected", "ticking"])
+def test_a_connection_that_the_probe_found_dead_is_cause_to_block(story, part):
+    tale = story({"blocks": []}).probe(9).begin(10).probe(12, "down", **{part: False})
+    tale.invoke(13, "o1", client_id="c1").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is PASS
+
+
+@pytest.mark.parametrize(("t", "expected"), [(31, PASS), (49, PASS), (99, FAIL)])
+def test_a_fault_of_another_sort_is_cause_until_the_bound_has_passed(story, t, expected):
+    """What is bad in the data need not show on the links."""
+    tale = story({"category": "market_data"}).probe(9).begin(10).end(30)
+    tale.invoke(t, "o1", client_id="c1").back(t, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
+def test_a_wait_that_the_venue_asked_for_is_cause_to_block(story):
+    tale = story().probe(9).sent(11, "r1").add(11, "venue.refused", "r1", status=429, until=95.0)
+    tale.done(11, "r1", "error", status=429)
+    tale.invoke(90, "o1", client_id="c1").back(90, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is PASS
+
+
+# -- every_answer_was_asked_for, and attempts of which nobody says whose they are
+
+
+@pytest.mark.parametrize(("is_sent", "expected"), [(True, PASS), (False, FAIL)])
+def test_an_answer_needs_a_request(story, is_sent, expected):
+    tale = story().invoke(1, "o1", "account", lane="queries")
+    if is_sent:
+        tale.sent(1, "r1", "account").done(1.1, "r1")
+    assert verdict(tale.back(2, "o1"), "every_answer_was_asked_for") is expected
+
+
+def test_a_request_that_names_no_call_belongs_to_the_open_call_that_fits(story):
+    """Else a core could hammer a dead venue in requests that are nobody's."""
+    tale = story({}).outage(restored=None)
+    for number in range(3):
+        tale.invoke(20 + number, f"o{number}", client_id=f"c{number}")
+        details = {"operation": "order.place", "adapter": "A", "venue": "A", "call": ""}
+        tale.add(20 + number, "link.sent", f"q{number}", client_id=f"c{number}", **details)
+        tale.done(20 + number, f"q{number}", "reset").back(20 + number, f"o{number}", "failed")
+    assert fold(tale.events).outages.reached == 3
+
+
+# -- no_refusal_is_sent_again
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(-2010, FAIL), (-1013, FAIL), (-1021, INCONCLUSIVE)]
+)
+def test_what_was_refused_is_not_sent_again_unchanged(story, code, expected):
+    """A time stamp's refusal is none of the order; it may go again with another."""
+    tale = refused_for_cause(story({}).begin(10), 11, 400, code)
+    assert verdict(tale.sent(12, "r2", client_id="c11"), "no_refusal_is_sent_again") is expected
+
+
+def test_an_order_in_doubt_may_go_again_though_a_resend_was_refused(story):
+    """The refusal may be that of a duplicate, whose first request then expired."""
+    tale = story().sent(10, "r0", client_id="c11").done(10, "r0", "reset")
+    refused_for_cause(tale, 11, 400)
+    assert verdict(tale.sent(12, "r2", client_id="c11"), "no_refusal_is_sent_again") is PASS
+
+
+# -- errors that were swallowed
+
+
+def failed_request(tale, t, number, *, is_told):
+    tale.invoke(t, f"o{number}", "account", lane="queries").sent(t, f"r{number}", "account")
+    tale.fired(t, "F1", f"r{number}", "account").done(t, f"r{number}", "reset")
+    if is_told:
+        tale.error(t, f"E{number}", f"r{number}", context={"operation": "account"})
+    return tale.back(t, f"o{number}", "failed")
+
+
+def test_each_failed_request_owes_an_error_of_its_own(story):
+    """A listener that drops every other event does not pass for the other half."""
+    tale = story({}).probe(9).begin(10)
+    for number in range(4):
+        failed_request(tale, 11 + number, number, is_told=number % 2 == 0)
+    assert counted(tale, "classification_coverage") == (2, 4)
+
+
+def test_no_such_order_is_an_answer_and_owes_no_error(story):
+    tale = story({"blocks": []}).begin(10).invoke(11, "o1", "order.query", client_id="c1")
+    tale.sent(11, "r1", "order.query", client_id="c1").fired(11, "F1", "r1", "order.query")
+    tale.add(11, "venue.refused", "r1", code=-2013, status=400).done(11, "r1", "error", status=400)
+    tale.error(12, "E1", "r1", context={"operation": "order.query"}).back(12, "o1")
+    assert fold(tale.events).incidents.all["F1"].swallowed == 0
+
+
+# -- no_alert_storm
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, PASS), (4, FAIL)])
+def test_alerts_of_one_sort_for_one_incident_are_few(story, count, expected):
+    tale = failed_request(story({}).begin(10), 11, 1, is_told=True)
+    for number in range(count):
+        details = {"adapter": "A", "category": "connection", "order_id": f"c{number}"}
+        tale.add(12, "operator.alert", f"i{number}", correlation_id="r1", **details)
+    assert verdict(tale, "no_alert_storm") is expected
+
+
+def test_each_order_that_nobody_can_settle_is_worth_an_alert(story):
+    tale = failed_request(story({}).begin(10), 11, 1, is_told=True)
+    for number in range(9):
+        details = {"adapter": "A", "category": "order_execution", "order_id": f"c{number}"}
+        tale.add(12, "operator.alert", f"i{number}", correlation_id="r1", **details)
+    assert verdict(tale, "no_alert_storm") is PASS
+
+
+# -- trouble_noticed_in_time
+
+
+@pytest.mark.parametrize(("noticed", "expected"), [(20.0, PASS), (22.0, FAIL), (None, FAIL)])
+def test_trouble_has_to_be_noticed_within_twice_the_budget(story, noticed, expected):
+    """Who notices a dead stream when it comes back has recovered from nothing."""
+    tale = story({}).begin(10).fired(10, "F1", "k1", "stream")
+    tale.add(11, "link.close", "k1", "lost", adapter="A", by="venue")
+    if noticed is not None:
+        tale.error(noticed, "E1", "k1", context={"operation": "stream"})
+    assert verdict(tale.end(30), "trouble_noticed_in_time") is expected
+
+
+@pytest.mark.parametrize(("end", "is_seen"), [(19.0, False), (25.0, True)])
+def test_bad_data_counts_although_no_probe_took_offence(story, end, is_seen):
+    """A frozen price looks well to whoever looks only at whether prices come."""
+    plan = {"category": "market_data", "kind": "stale", "blocks": [], "surfaces": False}
+    tale = story(plan).probe(9).begin(10).fired(10, "F1", "k1", "stream").probe(12).end(end)
+    assert [fault["effect_seen"] for fault in judge(tale.finished().events).faults] == [is_seen]
+
+
+# -- the others
+
+
+@pytest.mark.parametrize(("after", "expected"), [("NOTTRADED", FAIL), ("ALLTRADED", PASS)])
+def test_an_order_that_ended_stays_ended(story, after, expected):
+    """A fill may follow a cancel; an end that was none may not."""
+    tale = story().order(1, "NOTTRADED").order(2, "CANCELLED").order(3, after)
+    assert verdict(tale, "no_order_comes_back_to_life") is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "expected"),
+    [("NEW", [], FAIL), ("NEW", ["c1"], PASS), ("CANCELED", [], PASS)],
+)
+def test_what_stays_open_after_shutdown_is_named(story, status, named, expected):
+    tale = story().venue_order(1, "v1", status).add(99, "run.closed", open_orders=named)
+    assert verdict(tale, "shutdown_names_what_stays_open") is expected
+
+
+def test_a_task_that_died_fails_a_run_that_came_to_its_end(story):
+    tale = story().add(
+        100, "run.end", "story", "completed", leftover_tasks=[], failures=["KeyError"]
+    )
+    assert verdict(tale, "run_completed") is FAIL

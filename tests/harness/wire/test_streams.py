@@ -1,0 +1,107 @@
+"""The market streams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.wire.streams import parse_stream
+
+
+async def _next(ws: Any, count: int = 1) -> list[Any]:
+    return [orjson.loads(await ws.receive_str()) for _ in range(count)]
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_any_text_is_a_stream_or_none(text: str) -> None:
+    stream = parse_stream(text)
+    assert stream is None or stream.name == text
+
+
+@pytest.mark.asyncio
+async def test_raw_stream_brings_the_trades_of_its_symbol_alone(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws/btcusdt@trade") as ws:
+        first, second = await _next(ws, 2)
+        assert (first["e"], first["s"], second["t"]) == ("trade", "BTCUSDT", first["t"] + 1)
+        assert set(first) == {"e", "E", "s", "t", "p", "q", "T", "m", "M"}
+
+
+@pytest.mark.asyncio
+async def test_combined_stream_names_the_stream_of_each_event(serve: Any) -> None:
+    names = {"ethusdt@miniTicker", "btcusdt@bookTicker", "solusdt@kline_5m", "btcusdt@aggTrade"}
+    async with (
+        serve() as client,
+        client.session.ws_connect(f"/stream?streams={'/'.join(sorted(names))}") as ws,
+    ):
+        events = {each["stream"]: each["data"] for each in await _next(ws, 4)}
+        assert set(events) == names
+        assert events["ethusdt@miniTicker"]["e"] == "24hrMiniTicker"
+        assert events["solusdt@kline_5m"]["k"]["i"] == "5m"
+        assert "e" not in events["btcusdt@bookTicker"]
+
+
+@pytest.mark.asyncio
+async def test_subscriptions_are_made_listed_and_ended(serve: Any) -> None:
+    async with serve(tick_interval=60.0) as client, client.session.ws_connect("/ws") as ws:
+        for message in (
+            {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "nothing@at_all"], "id": 1},
+            {"method": "LIST_SUBSCRIPTIONS", "id": 2},
+            {"method": "UNSUBSCRIBE", "params": ["btcusdt@trade"], "id": "three"},
+            {"method": "LIST_SUBSCRIPTIONS", "id": 4},
+            {"method": "SET_PROPERTY", "params": ["combined", "x"], "id": 5},
+            {"method": "SUBSCRIBE", "params": {}, "id": 6},
+        ):
+            await ws.send_json(message)
+        assert await _next(ws, 6) == [
+            {"result": None, "id": 1},
+            {"result": ["btcusdt@trade", "nothing@at_all"], "id": 2},
+            {"result": None, "id": "three"},
+            {"result": ["nothing@at_all"], "id": 4},
+            {
+                "error": {"code": 2, "msg": "Invalid request: unknown variant of method"},
+                "id": 5,
+            },
+            {
+                "error": {
+                    "code": 2,
+                    "msg": "Invalid request: params must be a list of stream names",
+                },
+                "id": 6,
+            },
+        ]
+
+
+@pytest.mark.asyncio
+async def test_candle_of_the_stream_holds_the_trade_that_moved_it(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws/btcusdt@kline_1m") as ws:
+        for event in await _next(ws, 3):
+            candle = event["k"]
+            assert float(candle["l"]) <= float(candle["c"]) <= float(candle["h"])
+
+
+@pytest.mark.asyncio
+async def test_ping_is_answered(serve: Any) -> None:
+    async with serve(tick_interval=60.0) as client:
+        ws = await client.session.ws_connect("/ws", autoping=False)
+        await ws.ping(b"x")
+        pong = await asyncio.wait_for(ws.receive(), 2)
+        assert (pong.type.name, bytes(pong.data)) == ("PONG", b"x")
+        await ws.close()
+
+
+@pytest.mark.asyncio
+async def test_corrupted_tick_goes_out_as_it_is(serve: Any) -> None:
+    """The front must not mend, nor stumble over, what a fault has broken."""
+    from harness.venue import Delivery, Frames
+
+    async with serve() as client, client.session.ws_connect("/ws/btcusdt@trade") as ws:
+        client.server.venue.impose("F", Frames(alter=lambda _c, _f: [Delivery(b"\xff{not json")]))
+        while (text := await ws.receive_str()).startswith('{"e"'):
+            pass
+        assert text == "\ufffd{not json"

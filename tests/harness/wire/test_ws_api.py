@@ -1,0 +1,123 @@
+"""The WebSocket API and the user's own stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+pytestmark = pytest.mark.asyncio
+_SUBSCRIBE = "userDataStream.subscribe.signature"
+
+
+async def _ask(ws: Any, method: str, **params: Any) -> Any:
+    await ws.send_json({"id": 1, "method": method, "params": params})
+    return orjson.loads(await ws.receive_str())
+
+
+async def test_order_is_placed_looked_up_and_cancelled(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        placed = await _ask(ws, "order.place", **signed_ws(**order(newClientOrderId="c1")))
+        assert (placed["id"], placed["status"], placed["result"]["status"]) == (1, 200, "NEW")
+        assert placed["rateLimits"][0]["count"] == 1
+        found = await _ask(
+            ws, "order.status", **signed_ws(symbol="BTCUSDT", origClientOrderId="c1")
+        )
+        assert found["result"]["orderId"] == placed["result"]["orderId"]
+        cancelled = await _ask(
+            ws, "order.cancel", **signed_ws(symbol="BTCUSDT", orderId=found["result"]["orderId"])
+        )
+        assert cancelled["result"]["status"] == "CANCELED"
+
+
+async def test_user_stream_tells_an_orders_whole_life(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        reply = await _ask(ws, _SUBSCRIBE, **signed_ws())
+        assert reply["result"] == {"subscriptionId": 0}
+        placed = await client.good("POST", "order", **order(newClientOrderId="c1"))
+        await client.good("DELETE", "order", symbol="BTCUSDT", orderId=placed["orderId"])
+        events = [orjson.loads(await ws.receive_str()) for _ in range(4)]
+        assert {each["subscriptionId"] for each in events} == {0}
+        report, locked, cancel, freed = (each["event"] for each in events)
+        assert [report["e"], report["x"], report["X"], report["c"], report["C"]] == [
+            "executionReport", "NEW", "NEW", "c1", "",
+        ]  # fmt: skip
+        assert [cancel["x"], cancel["X"], cancel["C"]] == ["CANCELED", "CANCELED", "c1"]
+        assert [report["i"], report["q"], report["p"], report["z"]] == [
+            placed["orderId"], "0.00100000", "30000.00000000", "0.00000000",
+        ]  # fmt: skip
+        assert locked["e"] == freed["e"] == "outboundAccountPosition"
+
+
+async def test_fill_is_reported_with_what_it_cost(serve: Any, signed_ws: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await _ask(ws, _SUBSCRIBE, **signed_ws())
+        await client.good(
+            "POST", "order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001"
+        )
+        reports = []
+        while not reports or reports[-1]["X"] != "FILLED":
+            event = orjson.loads(await ws.receive_str())["event"]
+            if event["e"] == "executionReport":
+                reports.append(event)
+        assert [each["x"] for each in reports] == ["NEW", "TRADE"]
+        fill = reports[-1]
+        assert float(fill["Z"]) == pytest.approx(float(fill["L"]) * 0.001)
+        assert (fill["l"], fill["z"], fill["m"], fill["t"]) == (
+            "0.00100000",
+            "0.00100000",
+            False,
+            1,
+        )
+
+
+async def test_nothing_is_told_to_who_did_not_sign_or_has_unsubscribed(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        wrong = signed_ws() | {"signature": "0" * 64}
+        reply = await _ask(ws, _SUBSCRIBE, **wrong)
+        assert (reply["status"], reply["error"]["code"]) == (400, -1022)
+        await client.good("POST", "order", **order())
+        assert (await _ask(ws, "ping"))["result"] == {}
+        await _ask(ws, _SUBSCRIBE, **signed_ws())
+        await _ask(ws, "userDataStream.unsubscribe", subscriptionId=0)
+        await client.good("POST", "order", **order())
+        assert (await _ask(ws, "ping"))["result"] == {}
+
+
+async def test_what_cannot_be_read_is_refused_and_the_connection_lives(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await ws.send_str("{not json")
+        reply = orjson.loads(await ws.receive_str())
+        assert (reply["id"], reply["status"], reply["error"]["code"]) == (None, 400, -1135)
+        reply = await _ask(ws, "no.such.method")
+        assert (reply["id"], reply["status"], reply["error"]["code"]) == (1, 404, -1020)
+
+
+async def test_wait_is_told_in_the_body_where_there_are_no_headers(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await client.impose("rate_limit", retry_after="9s")
+        reply = await _ask(ws, "time")
+        data = reply["error"]["data"]
+        assert (reply["status"], data["retryAfter"] - data["serverTime"]) == (429, 9_000)
+
+
+async def test_expired_session_is_said_and_silent_until_subscribed_anew(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await _ask(ws, _SUBSCRIBE, **signed_ws())
+        await client.impose("session_expired")
+        event = orjson.loads(await ws.receive_str())["event"]
+        assert event["e"] == "eventStreamTerminated"
+        await client.good("POST", "order", **order())
+        assert (await _ask(ws, "ping"))["status"] == 200
+        await _ask(ws, _SUBSCRIBE, **signed_ws())
+        await client.good("POST", "order", **order())
+        assert orjson.loads(await ws.receive_str())["event"]["x"] == "NEW"

@@ -1,0 +1,142 @@
+"""Sabotages of the circuit breakers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from foxtrot.server.guard import AdapterGuard
+from foxtrot.server.policy import BreakerPolicy, Lane
+from foxtrot.util import _breaker_gate
+from foxtrot.util._breaker_core import BreakerCore
+from foxtrot.util._breaker_records import CallOutcome
+from foxtrot.util.circuit_breaker import CircuitBreaker
+
+from .sabotage import Room, wrap
+
+__all__ = ["ROOM"]
+
+ROOM = Room()
+
+
+def _built(mp, change):
+    """Have `change` called with each breaker that is built."""
+
+    def make(build):
+        def build_and_change(self, name, clock):
+            breaker = build(self, name, clock)
+            change(breaker)
+            return breaker
+
+        return build_and_change
+
+    wrap(mp, BreakerPolicy, "build", make)
+
+
+@ROOM("long_outage", "breaker_effectiveness")
+def a_breaker_that_never_opens(mp):
+    """Every call of an outage goes out to a venue that is down."""
+    _built(mp, CircuitBreaker.disable)
+
+
+@ROOM("long_outage", "breaker_effectiveness")
+def a_breaker_that_says_open_and_lets_calls_through(mp):
+    """State, events and metrics say that the venue is spared; it is not."""
+    _built(mp, CircuitBreaker.shadow)
+
+
+@ROOM("long_outage", "recovery_within_bound")
+def a_breaker_that_never_closes(mp):
+    """The outage is over and trading is not resumed."""
+    mp.setattr(BreakerCore, "_is_over", staticmethod(lambda _until, _now: False))
+
+
+@ROOM("long_outage", "breaker_effectiveness")
+def a_breaker_that_opens_the_floodgates_when_its_time_is_over(mp):
+    """Whoever waited goes out at once, again and again, and the venue stays on its knees."""
+    mp.setattr(BreakerCore, "_has_free_probe", lambda _self, _now: True)
+
+
+@ROOM("rejection_mix", "nothing_blocked_without_cause")
+def a_breaker_that_opens_on_business_rejections(mp):
+    """Three orders over the price limit, and nobody may trade."""
+    _count_rejections(mp)
+
+
+@ROOM("refused_sides", "nothing_blocked_without_cause")
+def a_refused_buy_holds_up_the_sells(mp):
+    """One side's refusals count against the lane of both."""
+    _count_rejections(mp)
+
+
+def _count_rejections(mp):
+    def outcome_of(exc, *_):
+        return CallOutcome.FAILURE if isinstance(exc, Exception) else CallOutcome.NEUTRAL
+
+    mp.setattr(_breaker_gate, "outcome_of", outcome_of)
+
+
+@ROOM("latency_spike", "nothing_blocked_without_cause")
+def a_breaker_that_opens_on_what_is_merely_slow(mp):
+    """Answers that come within the timeout are treated as an outage."""
+
+    def make(build):
+        def slow(self, name, clock):
+            breaker = build(self, name, clock)
+            rules = breaker._core.rules
+            breaker._core.rules = replace(
+                rules, slow_call_seconds=0.5, slow_call_rate_threshold=0.5, minimum_calls=5
+            )
+            breaker._core._set_lane()
+            return breaker
+
+        return slow
+
+    wrap(mp, BreakerPolicy, "build", make)
+
+
+@ROOM("quiet_day", "nothing_blocked_without_cause")
+def a_breaker_that_opens_for_nothing(mp):
+    """After every twentieth call of a quiet day it is shut for a while."""
+
+    def make(call_async):
+        calls = {"count": 0}
+
+        async def call(self, fn, *args, **options):
+            calls["count"] += 1
+            if calls["count"] % 20 == 0:
+                self._gate.core._open(self._gate._clock.now(), "boredom") if (
+                    self.state.value == "closed"
+                ) else None
+            return await call_async(self, fn, *args, **options)
+
+        return call
+
+    wrap(mp, CircuitBreaker, "call_async", make)
+
+
+@ROOM("garbled_replies", "cancels_get_through")
+def cancels_go_through_the_lane_of_new_orders(mp):
+    """What trips on new orders keeps one from getting out of the old ones."""
+
+    def make(call):
+        def lane_changed(self, lane, *args, **options):
+            return call(self, Lane.ORDERS if lane is Lane.CANCELS else lane, *args, **options)
+
+        return lane_changed
+
+    wrap(mp, AdapterGuard, "call", make)
+
+
+@ROOM("long_outage", "bystanders_unharmed")
+def breakers_are_shared_between_adapters(mp):
+    """One venue's outage stops trading on another."""
+    made: dict[str, CircuitBreaker] = {}
+
+    def make(build):
+        def shared(self, name, clock):
+            lane = name.rpartition(".")[2]
+            return made.setdefault(lane, build(self, name, clock))
+
+        return shared
+
+    wrap(mp, BreakerPolicy, "build", make)

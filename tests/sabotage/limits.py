@@ -1,0 +1,85 @@
+"""Sabotages of the waiting that venues ask for."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from foxtrot.server.executor import EngineExecutor
+from foxtrot.server.guard import AdapterGuard, RateGate
+from foxtrot.server.policy import Lane
+from foxtrot.util.classification import _evidence
+
+from .sabotage import Room, wrap
+
+__all__ = ["ROOM"]
+
+ROOM = Room()
+
+
+def _no_hold(_self, _error):
+    pass
+
+
+@ROOM("rate_limit_squeeze", "nothing_sent_before_retry_after")
+def retry_after_is_ignored(mp):
+    """The venue asked for quiet and is asked again at once; next comes a ban."""
+    mp.setattr(RateGate, "hold", _no_hold)
+
+
+@ROOM("ban", "nothing_sent_while_banned")
+def a_ban_is_ignored(mp):
+    """Every knock on the door makes the ban longer."""
+    mp.setattr(RateGate, "hold", _no_hold)
+
+
+@ROOM("ban", "nothing_sent_while_banned")
+def recovery_knocks_on_a_banned_door(mp):
+    """Orders wait for the end of the ban; the recovery does not."""
+
+    async def pass_through(_self):
+        pass
+
+    mp.setattr(RateGate, "pass_through", pass_through)
+    mp.setattr(EngineExecutor, "wait", lambda _self, _error: 0.0)
+
+
+@ROOM("rate_limit_squeeze", "nothing_sent_before_retry_after")
+def the_gate_is_on_one_lane_only(mp):
+    """New orders wait as asked; cancels and queries go out."""
+
+    def make(attempt_of):
+        async def attempt(self, lane, operation, work):
+            if lane is Lane.ORDERS:
+                self.gate.check()
+            return await self.breakers[lane].call_async(self._timed, operation, work)
+
+        return attempt
+
+    wrap(mp, AdapterGuard, "_attempt", make)
+
+
+@ROOM("shrinking_quota", "nothing_sent_before_retry_after")
+def a_wait_is_cut_short(mp):
+    """Two seconds of waiting are thought to be enough for anybody."""
+
+    def make(hold):
+        def held(self, error):
+            hold(self, error)
+            self._opens_at = min(self._opens_at, self._clock.now() + 2.0)
+
+        return held
+
+    wrap(mp, RateGate, "hold", make)
+
+
+@ROOM("rate_limit_squeeze", "nothing_sent_before_retry_after")
+def a_date_is_misread(mp):
+    """Retry-After as a date is off by an hour, as local time taken for UTC is."""
+
+    def make(wait_named):
+        def wait(headers, text, now):
+            return wait_named(headers, text, now + dt.timedelta(hours=1))
+
+        return wait
+
+    wrap(mp, _evidence, "wait_named", make)

@@ -1,0 +1,212 @@
+"""Sabotages of recovery, connections and what watches them."""
+
+from __future__ import annotations
+
+from foxtrot.adapter import simulated
+from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.server.connection import AdapterConnection
+from foxtrot.server.executor import EngineExecutor
+from foxtrot.server.recoveries import Recoveries
+from foxtrot.server.watch import Watch
+from foxtrot.util.errors import ErrorCategory
+from foxtrot.util.recovery import ErrorRecoveryManager, RecoveryAction
+
+from .sabotage import Room, wrap
+
+__all__ = ["ROOM"]
+
+ROOM = Room()
+
+
+async def _nothing(*_args, **_options):
+    pass
+
+
+async def _yes(*_args, **_options):
+    return True
+
+
+@ROOM("disconnect_storm", "recovery_within_bound")
+def a_recovery_that_returns_true(mp):
+    """It is called, it says that all is well, and it did nothing."""
+    mp.setattr(ErrorRecoveryManager, "handle_error", _yes)
+
+
+@ROOM("disconnect_storm", "recovery_within_bound")
+def a_recovery_that_succeeds_without_reconnecting(mp):
+    """Each step is taken for done; the connection stays as dead as it was."""
+    mp.setattr(AdapterConnection, "reconnect", _nothing)
+    mp.setattr(AdapterConnection, "restart", _nothing)
+    mp.setattr(EngineExecutor, "verify", _yes)
+
+
+@ROOM("disconnect_storm", "recovery_within_bound")
+def a_recovery_that_only_sleeps(mp):
+    """Time passes, and nothing is repaired by it."""
+
+    async def perform(self, _action, _error):
+        await self._clock.sleep(5.0)
+
+    mp.setattr(EngineExecutor, "perform", perform)
+    mp.setattr(EngineExecutor, "verify", _yes)
+
+
+@ROOM("disconnect_storm", "recovery_within_bound")
+def a_reconnect_without_resubscribing(mp):
+    """The socket is open and nothing comes over it."""
+    connected: dict[str, int] = {}
+
+    def make(resubscribe):
+        async def once(self):
+            connected[self.name] = connected.get(self.name, 0) + 1
+            if connected[self.name] == 1:
+                await resubscribe(self)
+
+        return once
+
+    wrap(mp, AdapterConnection, "resubscribe", make)
+    mp.setattr(AdapterConnection, "wait_ticking", _nothing)
+    mp.setattr(AdapterConnection, "require_fresh", lambda _self: None)
+
+
+@ROOM("disconnect_storm", "one_reconnect_at_a_time")
+def two_reconnects_at_once(mp):
+    """Each error starts a recovery of its own; they tear each other's connections down."""
+
+    class Forgetful(dict):
+        def get(self, _key, default=None):
+            return default
+
+        def pop(self, *_args):
+            return None
+
+        def __delitem__(self, _key):
+            pass
+
+    def make(init):
+        def built(self, *args, **options):
+            init(self, *args, **options)
+            self._climbs = Forgetful()
+
+        return built
+
+    wrap(mp, ErrorRecoveryManager, "__init__", make)
+    mp.setattr(ErrorRecoveryManager, "is_recovering", lambda *_: False)
+
+    def see_to(self, error):
+        if error.recoverable and error.category is ErrorCategory.CONNECTION:
+            self._spawn("recover", self._recover(error))
+
+    async def recover(self, error):
+        await self.recover(error)
+
+    mp.setattr(Recoveries, "see_to", see_to)
+    mp.setattr(Recoveries, "_recover", recover, raising=False)
+
+
+@ROOM("long_outage", "one_reconnect_at_a_time")
+def a_reconnect_without_backoff(mp):
+    """A venue that is coming up is knocked on ten times a second."""
+
+    async def wait_before(self, step, climb):
+        await self._clock.sleep(0.1)
+
+    mp.setattr(ErrorRecoveryManager, "_wait_before", wait_before)
+
+
+@ROOM("long_outage", "recovery_within_bound")
+def a_recovery_that_gives_up(mp):
+    """Three attempts, and then never again."""
+    given_up: dict[str, bool] = {}
+
+    def make(handle_error):
+        async def handle(self, error, context, _attempts=3):
+            name = error.adapter_name or ""
+            if given_up.get(name):
+                return False
+            recovered = await handle_error(self, error, context, 3)
+            given_up[name] = not recovered
+            return recovered
+
+        return handle
+
+    wrap(mp, ErrorRecoveryManager, "handle_error", make)
+    mp.setattr(EngineExecutor, "wait", lambda *_: 0.0)
+
+
+@ROOM("broken_parts", "classification_coverage")
+def a_broken_component_is_never_replaced(mp):
+    """Reconnecting what is broken itself goes on for ever."""
+
+    def make(repair):
+        async def reconnect(self, action, connection, error):
+            is_restart = action is RecoveryAction.RESTART_COMPONENT
+            await repair(
+                self, RecoveryAction.RECONNECT if is_restart else action, connection, error
+            )
+
+        return reconnect
+
+    wrap(mp, EngineExecutor, "_repair", make)
+
+
+@ROOM("clocks_and_sessions", "recovery_success_rate")
+def a_clock_that_is_never_measured_again(mp):
+    """The venue's clock drifts, and every request is refused from then on."""
+    mp.setattr(AdapterConnection, "resync", _nothing)
+
+
+@ROOM("clocks_and_sessions", "classification_coverage")
+def an_expired_session_goes_unnoticed(mp):
+    """Prices flow on; of the account's own orders nothing is heard any more."""
+    mp.setitem(simulated._FRAME_HANDLERS, "expired", lambda *_: None)
+    mp.setattr(AdapterConnection, "require_reports", lambda _self: None)
+
+
+@ROOM("broken_links", "trouble_noticed_in_time")
+def a_mute_stream_is_taken_for_alive(mp):
+    """Pings are answered, so the prices of a minute ago must be those of now."""
+    mp.setattr(AdapterConnection, "require_fresh", lambda _self: None)
+    mp.setattr(AdapterConnection, "require_reports", lambda _self: None)
+
+
+@ROOM("bad_prices", "trouble_noticed_in_time")
+def a_frozen_price_is_served_as_fresh(mp):
+    """The same tick over and over counts as life."""
+
+    def saw_tick(self, tick):
+        self._ticked_at[tick.vt_symbol] = self._clock.now()
+        self._ticked.set()
+
+    mp.setattr(AdapterConnection, "saw_tick", saw_tick)
+
+
+@ROOM("bad_prices", "classification_coverage")
+def nonsense_is_handed_to_strategies(mp):
+    """A book that is crossed, or a price of zero, is traded on."""
+    mp.setattr("foxtrot.adapter.simulated._nonsense_in", lambda _tick: "")
+
+
+@ROOM("bad_prices", "classification_coverage")
+def a_gap_in_the_prices_is_not_told(mp):
+    """Ticks are missing and nobody hears of it."""
+
+    def make(push):
+        def tell(self, vt_symbol, code, issue):
+            if code != "gap":
+                push(self, vt_symbol, code, issue)
+
+        return tell
+
+    wrap(mp, SimulatedAdapter, "_push_data_error", make)
+
+
+@ROOM("maintenance_window", "no_order_lost")
+def ready_before_anything_is_reconciled(mp):
+    """Trading resumes on books that are out of date, and they stay so."""
+
+    async def bring_up(self, connection):
+        connection.ready = True
+        self._became_ready(connection)
+
+    mp.setattr(Watch, "bring_up", bring_up)
