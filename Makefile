@@ -5,11 +5,23 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test live check lint types coverage toxiproxy bench clean
+.PHONY: run test control coverage-of-faults soak live check lint types coverage toxiproxy bench clean
 
 # The main job: every scenario in virtual time, then the path of the report.
 run: $(STAMP)
 	$(BIN)/foxtrot-chaos run scenarios/
+
+# The same with two more runs of each: what the faults cost, and what the core saved.
+control: $(STAMP)
+	$(BIN)/foxtrot-chaos run scenarios/ --control
+
+# Which corners of the fault space no scenario reaches.
+coverage-of-faults: $(STAMP)
+	$(BIN)/foxtrot-chaos run scenarios/ --coverage
+
+# A hundred thousand orders whose acknowledgement was lost, instead of the tests' thousand.
+soak: $(STAMP)
+	FOXTROT_SOAK=100000 $(PYTEST) -q tests/foxtrot/server/test_orders.py
 
 test: $(STAMP)
 	$(PYTEST) -q -m "not live"

@@ -1,4 +1,4 @@
-"""foxtrot-chaos: run scenarios, check them, judge stored histories again.
+"""foxtrot-chaos: run scenarios, check them, judge stored histories again, serve the venue.
 
 Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 the harness itself broke.
 """
@@ -28,6 +28,7 @@ from foxtrot.server.policy import POLICIES
 from harness.arms import control_result, joined, run_histories, with_control
 from harness.batch import Finished, Job, run_all
 from harness.faults.catalogue import CATALOGUE
+from harness.faults.describe import explain, listing
 from harness.history import HistoryError, read_history
 from harness.manifest import find_manifest, load_manifest
 from harness.mix import Mix, mix_of
@@ -164,6 +165,58 @@ def report(
     )
     _report(result, _folder(out))
     raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+@app.command()
+def faults(
+    kind: Annotated[
+        str | None, typer.Argument(help="Which to explain; all are listed without it.")
+    ] = None,
+) -> None:
+    """List the faults of the catalogue, or explain one with an example to paste."""
+    if kind is None:
+        for row in listing(CATALOGUE):
+            _out.print(f"{row.kind:<18} {row.categories:<24} {row.summary}", markup=False)
+    elif kind in CATALOGUE:
+        _out.print(explain(CATALOGUE[kind]), markup=False, soft_wrap=True)
+    else:
+        _refuse_word("KIND", kind, tuple(CATALOGUE))
+
+
+@app.command()
+def venue(
+    scenario: Annotated[
+        Path | None, typer.Option(help="A scenario whose venue misbehaves on schedule.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Anything but loopback is open to the network.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    time_scale: Annotated[
+        float, typer.Option(min=0.001, max=1000, help="Seconds of the market in a real one.")
+    ] = 1.0,
+    admin_token: Annotated[
+        str | None,
+        typer.Option(envvar="FOXTROT_ADMIN_TOKEN", help="For injecting faults by hand."),
+    ] = None,
+) -> None:
+    """Serve the simulated exchange with Binance Spot's protocol, until Ctrl-C."""
+    try:
+        from harness.wire import WireConfig, serve  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        _refuse("venue needs aiohttp: pip install 'foxtrot-resilience[wire]'")
+    chosen = None if scenario is None else _load([scenario])[0]
+    config = WireConfig(
+        host=host,
+        port=port,
+        scenario=chosen,
+        time_scale=time_scale,
+        admin_token=admin_token or None,
+    )
+    try:
+        serve(config, lambda server: _out.print(f"venue: {server.url}", markup=False))
+    except OSError as error:
+        _refuse(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port")
 
 
 def _load(paths: Sequence[Path]) -> tuple[Scenario, ...]:

@@ -82,7 +82,7 @@ class Header:
     seed: int = 0
     policy: str = ""
     horizon: float = 0.0
-    targets: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, str | float] = field(default_factory=dict)
     unexercised: frozenset[str] = frozenset()
     detection_budget: float = 0.0
     recovery_bound: float = 60.0

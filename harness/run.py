@@ -193,7 +193,7 @@ def _announce(world: World, policy: EnginePolicy) -> None:
         horizon=scenario.duration + scenario.settle,
         scenario_digest=scenario.digest,
         proves=scenario.proves,
-        targets={name: scenario.expect.get(name, TARGETS[name]).number for name in TARGETS},
+        targets={name: str(scenario.expect.get(name, TARGETS[name])) for name in TARGETS},
         unexercised=list(scenario.unexercised),
         detection_budget=_DETECTION_BUDGET,
         recovery_bound=_RECOVERY_BOUND,

@@ -9,15 +9,16 @@ classified with the headers that came with it. Needs the extra `ccxt`.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from foxtrot.adapter._ccxt_bodies import SIDE, TIME_IN_FORCE, TYPE, UNREADABLE, CcxtBodies, Json
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.constants import Exchange, OrderType
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
@@ -32,25 +33,17 @@ from foxtrot.util.object import (
     OrderData,
     OrderRequest,
     SubscribeRequest,
-    TickData,
     TradeData,
 )
 
-__all__ = ["CcxtAdapter", "binance_client"]
+__all__ = ["CURRENT_REQUEST", "CcxtAdapter", "binance_client"]
 
 T = TypeVar("T")
 
-_STATUS = {
-    "open": Status.NOTTRADED,
-    "closed": Status.ALLTRADED,
-    "canceled": Status.CANCELLED,
-    "expired": Status.CANCELLED,
-    "rejected": Status.REJECTED,
-}
-_SIDE = {Direction.LONG: "buy", Direction.SHORT: "sell"}
-_DIRECTION_OF = {"buy": Direction.LONG, "sell": Direction.SHORT}
-_TYPE = {OrderType.MARKET: "market"}
-_TIME_IN_FORCE = {OrderType.FAK: "IOC", OrderType.FOK: "FOK"}
+CURRENT_REQUEST: ContextVar[str] = ContextVar("current_request", default="")
+"""The adapter's name for the request that the present task makes; errors carry it as their
+correlation id. Who wraps the client's `fetch` can note it beside what goes over the wire."""
+
 _ANSWERED_WITH_A_WAIT = frozenset({"DDoSProtection", "RateLimitExceeded"})
 _CHANGES_STATE = frozenset({"order.place", "order.cancel"})
 
@@ -116,6 +109,7 @@ class CcxtAdapter(BaseAdapter):
         self._make_client = client
         self._clock = clock
         self._classifier = Classifier(clock=clock)
+        self._bodies = CcxtBodies(self.adapter_name, exchange)
         self._client: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribed: dict[str, None] = {}
@@ -139,8 +133,7 @@ class CcxtAdapter(BaseAdapter):
         self.status = AdapterStatus.CONNECTED
 
     async def _load_markets(self) -> None:
-        if not await self._call("connect", self._client.load_markets):
-            raise self._malformed("connect", "the venue listed no markets")
+        await self._call("instruments", self._client.load_markets, _markets_in)
 
     async def disconnect(self) -> None:
         """End the watches and close the client."""
@@ -158,12 +151,12 @@ class CcxtAdapter(BaseAdapter):
 
     async def ping(self) -> None:
         """Ask the venue for the time. The streams' liveness is judged by their data."""
-        await self._call("ping", self._connected().fetch_time)
+        await self._call("time", self._connected().fetch_time, float)
 
     async def resync(self) -> None:
         """Measure how far the venue's clock is from ours; requests are stamped by the venue's."""
         client = self._connected()
-        await self._call("time", client.load_time_difference)
+        await self._call("time", client.load_time_difference, float)
         client.options["adjustForTimeDifference"] = True
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
@@ -183,102 +176,94 @@ class CcxtAdapter(BaseAdapter):
         params: dict[str, Any] = {"newClientOrderId": request.reference}
         if request.type is OrderType.POST_ONLY:
             params["postOnly"] = True
-        if request.type in _TIME_IN_FORCE:
-            params["timeInForce"] = _TIME_IN_FORCE[request.type]
-        kind = _TYPE.get(request.type, "limit")
-        body = await self._call(
+        if request.type in TIME_IN_FORCE:
+            params["timeInForce"] = TIME_IN_FORCE[request.type]
+        kind = TYPE.get(request.type, "limit")
+        return await self._call(
             "order.place",
             lambda: client.create_order(
                 self._unified(request.symbol),
                 kind,
-                _SIDE[request.direction],
+                SIDE[request.direction],
                 request.volume,
                 None if kind == "market" else request.price,
                 params,
             ),
+            self._order,
             about=request,
         )
-        return self._order("order.place", body)
 
     async def cancel_order(self, request: CancelRequest) -> OrderData:
         """Cancel by client order id."""
         client, params = self._connected(), {"clientOrderId": request.orderid}
-        body = await self._call(
+        return await self._call(
             "order.cancel",
             lambda: client.cancel_order(None, self._unified(request.symbol), params),
+            lambda body: self._order({**body, "clientOrderId": request.orderid}),
             about=request,
         )
-        return self._order("order.cancel", {**body, "clientOrderId": request.orderid})
 
     async def query_order(self, request: CancelRequest) -> OrderData | None:
         """Look up by client order id."""
         client, params = self._connected(), {"clientOrderId": request.orderid}
         try:
-            body = await self._call(
+            return await self._call(
                 "order.query",
                 lambda: client.fetch_order(None, self._unified(request.symbol), params),
+                self._order,
                 about=request,
             )
         except FoxtrotError as error:
             if type(error.__cause__).__name__ == "OrderNotFound":
                 return None
             raise
-        return self._order("order.query", body)
 
     async def query_open_orders(self) -> list[OrderData]:
         """The account's open orders."""
-        bodies = await self._call("orders.open", self._connected().fetch_open_orders)
-        return [self._order("orders.open", body) for body in bodies]
+        return await self._call(
+            "orders.open",
+            self._connected().fetch_open_orders,
+            lambda bodies: [self._order(body) for body in bodies],
+        )
 
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
         """The account's fills after a trade id."""
         client = self._connected()
         params = {"fromId": int(after) + 1} if after else {}
         bodies = await self._call(
-            "trades", lambda: client.fetch_my_trades(self._unified(symbol), None, 1000, params)
+            "trades",
+            lambda: client.fetch_my_trades(self._unified(symbol), None, 1000, params),
+            list[Json],
         )
         return [await self._trade(symbol, body) for body in bodies]
 
     async def query_account(self) -> list[AccountData]:
         """The account's balances."""
-        body = await self._call("account", self._connected().fetch_balance)
-        if "balances" not in (body.get("info") or {}):
-            # ccxt makes an empty account of an empty reply.
-            raise self._malformed("account", "the reply holds no balances")
-        return [
-            AccountData(
-                adapter_name=self.adapter_name,
-                accountid=asset,
-                balance=float(body["total"][asset] or 0),
-                frozen=float(body["used"][asset] or 0),
-            )
-            for asset in body["total"]
-        ]
+        return await self._call("account", self._connected().fetch_balance, self._bodies.balances)
 
     async def _call(
         self,
         operation: str,
-        call: Callable[[], Awaitable[T]],
+        call: Callable[[], Awaitable[Json]],
+        read: Callable[[Json], T],
         *,
         about: OrderRequest | CancelRequest | None = None,
     ) -> T:
         self._requests += 1
+        name = f"{self.adapter_name}-r{self._requests}"
+        token = CURRENT_REQUEST.set(name)
         try:
             async with asyncio.timeout(self.request_timeout):
-                return await call()
+                body = await call()
+            return self._read(operation, lambda: read(body))
         except Exception as exc:
             error = self._classified(exc, operation)
-            error.context["correlation_id"] = f"{self.adapter_name}-r{self._requests}"
-            if about is not None:
-                orderid = about.reference if isinstance(about, OrderRequest) else about.orderid
-                error.context |= {
-                    "vt_symbol": about.vt_symbol,
-                    "client_id": orderid,
-                    "order_id": orderid,
-                }
+            error.context |= {"correlation_id": name, **_naming(about)}
             if error is exc:
                 raise
             raise error from exc
+        finally:
+            CURRENT_REQUEST.reset(token)
 
     def _classified(self, exc: Exception, operation: str) -> FoxtrotError:
         if type(exc).__name__ in _ANSWERED_WITH_A_WAIT and self._client is not None:
@@ -320,17 +305,16 @@ class CcxtAdapter(BaseAdapter):
             body = await self._next(lambda: self._client.watch_ticker(unified))
             if body is None:
                 return
-            self.on_tick(
-                TickData(
-                    symbol=symbol,
-                    exchange=self._venue,
-                    adapter_name=self.adapter_name,
-                    datetime=_utc(body.get("timestamp")) or self._clock.wall(),
-                    last_price=float(body["last"]),
-                    bid_price_1=float(body.get("bid") or 0.0),
-                    ask_price_1=float(body.get("ask") or 0.0),
-                )
-            )
+            self._push_tick(body, symbol)
+
+    def _push_tick(self, body: Json, symbol: str) -> None:
+        now = self._clock.wall()
+        try:
+            tick = self._read("stream", lambda: self._bodies.tick(body, symbol, now))
+        except FoxtrotError as error:
+            self._push_error(error)
+        else:
+            self.on_tick(tick)
 
     async def _watch_orders(self) -> None:
         while True:
@@ -340,27 +324,15 @@ class CcxtAdapter(BaseAdapter):
             for body in bodies:
                 self._push_order(body)
 
-    def _push_order(self, body: Mapping[str, Any]) -> None:
+    def _push_order(self, body: Json) -> None:
         try:
-            order = self._order("stream", body)
+            order = self._read("stream", lambda: self._order(body))
+            fill = self._read("stream", lambda: self._bodies.fill(body, order))
         except FoxtrotError as error:
             self._push_error(error)
             return
-        fill = body.get("info") or {}
-        if fill.get("x") == "TRADE":
-            self.on_trade(
-                TradeData(
-                    symbol=order.symbol,
-                    exchange=self._venue,
-                    adapter_name=self.adapter_name,
-                    orderid=order.orderid,
-                    tradeid=str(fill["t"]),
-                    direction=order.direction,
-                    price=float(fill["L"]),
-                    volume=float(fill["l"]),
-                    datetime=_utc(fill.get("T")),
-                )
-            )
+        if fill is not None:
+            self.on_trade(fill)
         self.on_order(order)
 
     async def _next(self, watch: Callable[[], Awaitable[T]]) -> T | None:
@@ -421,56 +393,41 @@ class CcxtAdapter(BaseAdapter):
             context={"adapter": self.adapter_name},
         )
 
-    def _order(self, operation: str, body: Mapping[str, Any]) -> OrderData:
-        """The order that a reply describes. ccxt makes one of every reply, the empty ones too."""
-        raw = body.get("info") or {}
-        if not body.get("id") or body.get("status") not in _STATUS or not body.get("symbol"):
-            raise self._malformed(operation, f"expected an order with id and status, got {raw!r}")
-        market = self._connected().markets[body["symbol"]]
-        orderid = str(raw.get("origClientOrderId") or body.get("clientOrderId") or body["id"])
-        filled = float(body.get("filled") or 0.0)
-        status = _STATUS[body["status"]]
-        if status is Status.NOTTRADED and filled > 0:
-            status = Status.PARTTRADED
-        self._client_ids[str(body["id"])] = orderid
-        return OrderData(
-            symbol=str(market["id"]),
-            exchange=self._venue,
-            adapter_name=self.adapter_name,
-            orderid=orderid,
-            venue_orderid=str(body["id"]),
-            type=OrderType.MARKET if body.get("type") == "market" else OrderType.LIMIT,
-            direction=_DIRECTION_OF[str(body["side"])],
-            price=float(body.get("price") or 0.0),
-            volume=float(body.get("amount") or 0.0),
-            traded=filled,
-            status=status,
-            datetime=_utc(body.get("lastUpdateTimestamp") or body.get("timestamp")),
-        )
+    def _order(self, body: Json) -> OrderData:
+        order = self._bodies.order(body, self._connected().markets)
+        self._client_ids[order.venue_orderid] = order.orderid
+        return order
 
-    async def _trade(self, symbol: str, body: Mapping[str, Any]) -> TradeData:
-        venue_orderid = str(body["order"])
+    async def _trade(self, symbol: str, body: Json) -> TradeData:
+        venue_orderid = str(body.get("order"))
         if venue_orderid not in self._client_ids:
             # A fill names the venue's number only; whose order that is, the venue has to say.
             client = self._connected()
-            order = await self._call(
-                "order.query", lambda: client.fetch_order(venue_orderid, self._unified(symbol))
+            await self._call(
+                "order.query",
+                lambda: client.fetch_order(venue_orderid, self._unified(symbol)),
+                self._order,
             )
-            self._order("order.query", order)
-        return TradeData(
-            symbol=symbol,
-            exchange=self._venue,
-            adapter_name=self.adapter_name,
-            orderid=self._client_ids[venue_orderid],
-            tradeid=str(body["id"]),
-            direction=_DIRECTION_OF[str(body["side"])],
-            price=float(body["price"]),
-            volume=float(body["amount"]),
-            datetime=_utc(body.get("timestamp")),
-        )
+        orderid = self._client_ids[venue_orderid]
+        return self._read("trades", lambda: self._bodies.trade(body, symbol, orderid))
+
+    def _read(self, operation: str, read: Callable[[], T]) -> T:
+        """What a body says. Raises DataValidationError for one that is not what it should be."""
+        try:
+            return read()
+        except UNREADABLE as exc:
+            raise self._malformed(operation, f"cannot be read: {exc!r}") from exc
 
 
-def _utc(milliseconds: Any) -> dt.datetime | None:
-    if milliseconds is None:
-        return None
-    return dt.datetime.fromtimestamp(float(milliseconds) / 1000, dt.UTC)
+def _markets_in(body: Json) -> Json:
+    if not body:
+        raise ValueError("the venue listed no markets")
+    return body
+
+
+def _naming(about: OrderRequest | CancelRequest | None) -> dict[str, str]:
+    """The order that a request is about, as an error's context has it."""
+    if about is None:
+        return {}
+    orderid = about.reference if isinstance(about, OrderRequest) else about.orderid
+    return {"vt_symbol": about.vt_symbol, "client_id": orderid, "order_id": orderid}

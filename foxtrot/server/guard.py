@@ -206,7 +206,7 @@ class AdapterGuard:
         except Exception as exc:
             error = self._classifier.classify(exc, adapter=self.adapter_name, operation=operation)
             error.context["attempted"] = True
-            if error.category is ErrorCategory.RATE_LIMIT:
+            if error.category is ErrorCategory.RATE_LIMIT and self._policy.rate_gate:
                 self.gate.hold(error)
             self._on_error(error)
             if error is exc:

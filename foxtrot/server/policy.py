@@ -94,6 +94,7 @@ class EnginePolicy:
         unknown_deadline: When to hand an unknown order to a person. None: nobody looks.
         resend_within: An order that provably never arrived is sent again, under its own id, if it
             is no older than this; else it is reported as rejected.
+        rate_gate: Whether a venue that asks for quiet gets it.
         rate_limit_wait: How long to stay quiet after a refusal that names no time.
         shutdown_timeout: How long `close` may take.
         cancel_on_close: Whether `close` cancels what is open.
@@ -118,6 +119,7 @@ class EnginePolicy:
     unknown_misses: int = 3
     unknown_deadline: float | None = 120.0
     resend_within: float = 30.0
+    rate_gate: bool = True
     rate_limit_wait: float = 10.0
     shutdown_timeout: float = 30.0
     cancel_on_close: bool = True
@@ -134,6 +136,7 @@ POLICIES: Mapping[str, EnginePolicy] = MappingProxyType(
             breaker=BreakerPolicy(enabled=False),
             max_retries=0,
             recovery=False,
+            rate_gate=False,
             unknown_deadline=None,
         ),
     }

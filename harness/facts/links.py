@@ -19,6 +19,9 @@ RECENT = 4096
 #: allows 300 in 5 minutes to everybody behind one address; one adapter needs far fewer.
 ATTEMPT_LIMIT = 30
 ATTEMPT_WINDOW = 60.0
+#: Seconds that a connection needs to show what it is worth: who closes one sooner, of his own
+#: accord and with nothing wrong, has mistaken another's new connection for his old one.
+YOUNG = 1.0
 RATE_LIMITED = 429
 BANNED = 418
 #: Statuses below 500 that say nothing about what was asked.
@@ -93,6 +96,7 @@ class Links:
         self._recent: deque[str] = deque()
         self._holds: dict[str, list[Hold]] = {}
         self._open: dict[str, str] = {}
+        self._opened_at: dict[str, float] = {}
         self._attempts: dict[str, deque[float]] = {}
         self._down_since: float | None = None
 
@@ -160,16 +164,31 @@ class Links:
         self._judge_attempt(event, adapter)
         if event.outcome == "ok":
             self._open[adapter] = event.id
+            self._opened_at[adapter] = event.t
         else:
             self.troubled_at[adapter] = event.t
 
-    def closed(self, event: Event) -> None:
-        """Take link.close."""
+    def closed(self, event: Event, *, is_at_peace: bool) -> None:
+        """Take link.close; `is_at_peace`: no fault is on at the venue."""
         adapter = str(event.details["adapter"])
+        if is_at_peace and not self.is_shutting_down:
+            self._judge_close(event, adapter)
         if self._open.get(adapter) == event.id:
             del self._open[adapter]
         if event.outcome != "clean" or event.details.get("by") != "client":
             self.troubled_at[adapter] = event.t
+
+    def _judge_close(self, event: Event, adapter: str) -> None:
+        opened_at = self._opened_at.get(adapter)
+        if self._open.get(adapter) != event.id or opened_at is None:
+            return
+        is_by_choice = event.outcome == "clean" and event.details.get("by") == "client"
+        is_well = self.troubled_at.get(adapter, -1.0) < opened_at
+        if is_by_choice and is_well and event.t - opened_at < YOUNG:
+            self.reconnects.breach(
+                f"{at(event)}: {adapter} closed {event.id}, opened at t={opened_at:.3f}s, before it "
+                "can have shown whether it works, and with nothing wrong"
+            )
 
     def shutting_down(self, event: Event) -> None:
         """Take run.shutdown."""

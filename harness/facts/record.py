@@ -197,7 +197,9 @@ class Facts:
         self.incidents.link_ended(event, adapter, is_bad=event.outcome != "ok")
 
     def _link_close(self, event: Event) -> None:
-        self.links.closed(event)
+        venue = self.links.venue_of(str(event.details["adapter"]))
+        is_at_peace = not any(target in {venue, ANY} for target in self._faults_on.values())
+        self.links.closed(event, is_at_peace=is_at_peace)
         # A clean close is one the client asked for; by anybody else it is a loss.
         is_bad = event.outcome != "clean" or event.details.get("by") != "client"
         self.incidents.link_ended(event, str(event.details["adapter"]), is_bad=is_bad)

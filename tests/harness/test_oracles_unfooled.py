@@ -84,7 +84,8 @@ def test_an_answer_needs_a_request(story, is_sent, expected):
 
 def test_a_request_that_names_no_call_belongs_to_the_open_call_that_fits(story):
     """Else a core could hammer a dead venue in requests that are nobody's."""
-    tale = story({}).outage(restored=None)
+    tale = story({}).begin(10).sent(11, "r1", "account").fired(11, "F1", "r1", "account")
+    tale.done(11, "r1", "reset")
     for number in range(3):
         tale.invoke(20 + number, f"o{number}", client_id=f"c{number}")
         details = {"operation": "order.place", "adapter": "A", "venue": "A", "call": ""}
@@ -204,3 +205,17 @@ def test_a_task_that_died_fails_a_run_that_came_to_its_end(story):
         100, "run.end", "story", "completed", leftover_tasks=[], failures=["KeyError"]
     )
     assert verdict(tale, "run_completed") is FAIL
+
+
+@pytest.mark.parametrize(("t", "expected"), [(1.4, FAIL), (3, PASS)])
+def test_a_connection_is_not_closed_before_it_can_have_shown_what_it_is_worth(story, t, expected):
+    """Two recoveries at once tear each other's new connections down."""
+    tale = story().add(1, "link.open", "k1", "ok", adapter="A")
+    tale.add(t, "link.close", "k1", "clean", adapter="A", by="client")
+    assert verdict(tale, "one_reconnect_at_a_time") is expected
+
+
+def test_a_new_connection_on_which_something_failed_may_be_closed_at_once(story):
+    tale = story().add(1, "link.open", "k1", "ok", adapter="A").sent(1.1, "r1", "stream.subscribe")
+    tale.done(1.2, "r1", "reset").add(1.3, "link.close", "k1", "clean", adapter="A", by="client")
+    assert verdict(tale, "one_reconnect_at_a_time") is PASS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from foxtrot.adapter._bodies import Bodies
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server import oms as oms_module
 from foxtrot.server.fills import FillFetcher
@@ -232,8 +233,8 @@ def a_missing_status_reads_as_cancelled(mp):
     """A field was renamed, and every live order is reported as ended."""
     wrap(
         mp,
-        SimulatedAdapter,
-        "_order",
+        Bodies,
+        "order",
         lambda read: lambda self, body: read(self, {"status": "CANCELED", **body}),
     )
 

@@ -93,15 +93,20 @@ def two_reconnects_at_once(mp):
     wrap(mp, ErrorRecoveryManager, "__init__", make)
     mp.setattr(ErrorRecoveryManager, "is_recovering", lambda *_: False)
 
-    def see_to(self, error):
-        if error.recoverable and error.category is ErrorCategory.CONNECTION:
-            self._spawn("recover", self._recover(error))
+    busy: dict[str, int] = {}
 
-    async def recover(self, error):
+    def see_to(self, error):
+        name = error.adapter_name or ""
+        if error.category is ErrorCategory.CONNECTION and not busy.get(name):
+            busy[name] = 2
+            for _ in range(2):
+                self._spawn("recover", recover(self, name, error))
+
+    async def recover(self, name, error):
         await self.recover(error)
+        busy[name] -= 1
 
     mp.setattr(Recoveries, "see_to", see_to)
-    mp.setattr(Recoveries, "_recover", recover, raising=False)
 
 
 @ROOM("long_outage", "one_reconnect_at_a_time")
@@ -184,7 +189,7 @@ def a_frozen_price_is_served_as_fresh(mp):
 @ROOM("bad_prices", "classification_coverage")
 def nonsense_is_handed_to_strategies(mp):
     """A book that is crossed, or a price of zero, is traded on."""
-    mp.setattr("foxtrot.adapter.simulated._nonsense_in", lambda _tick: "")
+    mp.setattr(simulated, "nonsense_in", lambda _tick: "")
 
 
 @ROOM("bad_prices", "classification_coverage")

@@ -1,0 +1,127 @@
+"""Reads what ccxt makes of a venue's replies into our own objects.
+
+ccxt makes an order of every reply, the empty and the truncated ones too: what has no id, no state
+or no symbol is none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.object import AccountData, OrderData, TickData, TradeData
+
+__all__ = ["SIDE", "TIME_IN_FORCE", "TYPE", "UNREADABLE", "CcxtBodies", "Json"]
+
+Json = Any  # Any: whatever ccxt made of what a venue said
+
+#: What reading a body raises that lacks something or has it in the wrong form.
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+
+SIDE = {Direction.LONG: "buy", Direction.SHORT: "sell"}
+TYPE = {OrderType.MARKET: "market"}
+TIME_IN_FORCE = {OrderType.FAK: "IOC", OrderType.FOK: "FOK"}
+_DIRECTION_OF = {"buy": Direction.LONG, "sell": Direction.SHORT}
+_STATUS = {
+    "open": Status.NOTTRADED,
+    "closed": Status.ALLTRADED,
+    "canceled": Status.CANCELLED,
+    "expired": Status.CANCELLED,
+    "rejected": Status.REJECTED,
+}
+
+
+class CcxtBodies:
+    """Reads the bodies of one adapter. Every method raises one of `UNREADABLE`."""
+
+    def __init__(self, adapter_name: str, exchange: Exchange) -> None:
+        self._adapter_name = adapter_name
+        self._exchange = exchange
+
+    def tick(self, body: Json, symbol: str, received: dt.datetime) -> TickData:
+        """A market update; one without a time is as old as its arrival."""
+        return TickData(
+            symbol=symbol,
+            exchange=self._exchange,
+            adapter_name=self._adapter_name,
+            datetime=_utc(body.get("timestamp")) or received,
+            last_price=float(body["last"]),
+            bid_price_1=float(body.get("bid") or 0.0),
+            ask_price_1=float(body.get("ask") or 0.0),
+        )
+
+    def order(self, body: Json, markets: Json) -> OrderData:
+        """An order; `markets` are ccxt's, by its own symbols."""
+        raw = body.get("info") or {}
+        if not body["id"]:
+            raise ValueError("expected an order with an id")
+        filled = float(body.get("filled") or 0.0)
+        status = _STATUS[body["status"]]
+        if status is Status.NOTTRADED and filled > 0:
+            status = Status.PARTTRADED
+        return OrderData(
+            symbol=str(markets[body["symbol"]]["id"]),
+            exchange=self._exchange,
+            adapter_name=self._adapter_name,
+            orderid=str(raw.get("origClientOrderId") or body.get("clientOrderId") or body["id"]),
+            venue_orderid=str(body["id"]),
+            type=OrderType.MARKET if body.get("type") == "market" else OrderType.LIMIT,
+            direction=_DIRECTION_OF[body["side"]],
+            price=float(body.get("price") or 0.0),
+            volume=float(body.get("amount") or 0.0),
+            traded=filled,
+            status=status,
+            datetime=_utc(body.get("lastUpdateTimestamp") or body.get("timestamp")),
+        )
+
+    def fill(self, body: Json, order: OrderData) -> TradeData | None:
+        """The fill that an order's report tells of; None where it tells of none."""
+        raw = body.get("info") or {}
+        if raw.get("x") != "TRADE":
+            return None
+        return TradeData(
+            symbol=order.symbol,
+            exchange=self._exchange,
+            adapter_name=self._adapter_name,
+            orderid=order.orderid,
+            tradeid=str(raw["t"]),
+            direction=order.direction,
+            price=float(raw["L"]),
+            volume=float(raw["l"]),
+            datetime=_utc(raw.get("T")),
+        )
+
+    def trade(self, body: Json, symbol: str, orderid: str) -> TradeData:
+        """A fill out of the account's list; whose order it was, the caller says."""
+        return TradeData(
+            symbol=symbol,
+            exchange=self._exchange,
+            adapter_name=self._adapter_name,
+            orderid=orderid,
+            tradeid=str(body["id"]),
+            direction=_DIRECTION_OF[body["side"]],
+            price=float(body["price"]),
+            volume=float(body["amount"]),
+            datetime=_utc(body.get("timestamp")),
+        )
+
+    def balances(self, body: Json) -> list[AccountData]:
+        """The account's balances. ccxt makes an empty account of an empty reply: that is none."""
+        if "balances" not in body["info"]:
+            raise ValueError("expected balances")
+        return [
+            AccountData(
+                adapter_name=self._adapter_name,
+                accountid=asset,
+                balance=float(body["total"][asset] or 0),
+                frozen=float(body["used"][asset] or 0),
+            )
+            for asset in body["total"]
+        ]
+
+
+def _utc(milliseconds: Json) -> dt.datetime | None:
+    if milliseconds is None:
+        return None
+    return dt.datetime.fromtimestamp(float(milliseconds) / 1000, dt.UTC)
