@@ -74,6 +74,7 @@ _FRAMES = Reach((_STREAM,))
 SPACE: Mapping[str, Reach] = {
     **dict.fromkeys(("disconnect", "refuse", "flap", "dns", "tls", "blackhole"), _ANYTHING),
     **dict.fromkeys(("latency", "component_crash", "maintenance"), _ANYTHING),
+    **dict.fromkeys(("connectivity_lost", "gateway_restart"), _ANYTHING),
     **dict.fromkeys(("rate_limit", "ban", "shrunken_quota"), _ANYTHING),
     **dict.fromkeys(("key_revoked", "clock_skew"), _ANYTHING),
     **dict.fromkeys(("slow_link", "truncated", "blocked_loop", "clock_jump"), _REPLIES),

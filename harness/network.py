@@ -1,13 +1,16 @@
 """The in-memory way between an adapter and its venue, which faults act on.
 
 A `Link` is a `Session` as real ones are: requests of their own each (REST), and one stream
-connection (WebSocket). It raises what a socket raises. Rules, imposed by faults, look at every
-message that passes and may fail it, lose it, delay it or put another in its place.
+connection (WebSocket). Where the venue's profile has one socket for both, requests go over the
+stream connection, arrive in the order in which they were sent, and die with it. A link raises what
+a socket raises. Rules, imposed by faults, look at every message that passes and may fail it, lose
+it, delay it or put another in its place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -105,6 +108,7 @@ class _Stream:
     on_frame: Callable[[bytes], None]
     on_close: Callable[[int, str], None]
     last_arrival: float = 0.0
+    last_request: float = 0.0
 
 
 class Link:
@@ -218,13 +222,16 @@ class Link:
 
     def drop(self, error: Callable[[], Exception], *, code: int, outcome: str) -> None:
         """Break the stream connection and every request under way."""
-        for waiting in tuple(self._in_flight):
-            if not waiting.done():
-                waiting.set_exception(error())
+        self._break_requests(error)
         stream = self._end_stream(outcome, "fault")
         if stream is not None:
             # Not called from here: what the adapter makes of it must not end the fault's own work.
             asyncio.get_running_loop().call_soon(stream.on_close, code, outcome)
+
+    def _break_requests(self, error: Callable[[], Exception]) -> None:
+        for waiting in tuple(self._in_flight):
+            if not waiting.done():
+                waiting.set_exception(error())
 
     def deliver(self, connection_id: str, frame: bytes) -> None:
         """Push a frame; it arrives after the latency, in order, if the connection still stands."""
@@ -257,15 +264,19 @@ class Link:
     async def _carry(self, request: VenueRequest) -> None:
         """Take a request to the venue's door; it gets there even when nobody waits for it."""
         delay, _ = await self._suffer(rule.sending(request) for rule in self._imposed())
-        delay += self._one_way()
-        arrives_at = self._now() + delay
+        arrives_at = self._now() + delay + self._one_way()
+        socket = self._stream if self._is_one_socket else None
+        if self._is_one_socket:
+            arrives_at = _queue(socket, arrives_at)
         try:
-            await self._transit(delay)
+            await self._transit(arrives_at - self._now())
         except asyncio.CancelledError:
-            asyncio.get_running_loop().call_at(arrives_at, self._arrive_late, request)
+            asyncio.get_running_loop().call_at(arrives_at, self._arrive_late, request, socket)
             raise
 
-    def _arrive_late(self, request: VenueRequest) -> None:
+    def _arrive_late(self, request: VenueRequest, socket: _Stream | None) -> None:
+        if socket is not None and socket is not self._stream:
+            return  # it went down with its connection
         # Who stops waiting does not take the bytes off the wire: the venue may yet act on them.
         self._history.record("link.late", request.request_id, adapter=self.name)
         self.venue.handle(request, self._now())
@@ -303,12 +314,18 @@ class Link:
         """The rules as they are now; a message that is held up meets no later ones."""
         return tuple(self.rules.values())
 
+    @property
+    def _is_one_socket(self) -> bool:
+        return self.venue.profile.one_socket
+
     def _one_way(self) -> float:
         return max(0.0, self._latency + self._jitter * (2 * self._rng.random() - 1))
 
     def _end_stream(self, outcome: str, by: str) -> _Stream | None:
         stream, self._stream = self._stream, None
         if stream is not None:
+            if self._is_one_socket:
+                self._break_requests(lambda: ConnectionAbortedError(errno.ECONNABORTED, "closed"))
             self.venue.disconnect(stream.connection_id, self._now())
             self._history.record(
                 "link.close", stream.connection_id, outcome, adapter=self.name, by=by
@@ -338,7 +355,16 @@ class _Progress:
 def _outcome_of(exc: BaseException) -> str:
     if isinstance(exc, asyncio.CancelledError):
         return "abandoned"
-    return "refused" if isinstance(exc, ConnectionRefusedError) else "reset"
+    never_left = isinstance(exc, OSError) and exc.errno == errno.ENOTCONN
+    return "refused" if never_left or isinstance(exc, ConnectionRefusedError) else "reset"
+
+
+def _queue(socket: _Stream | None, arrives_at: float) -> float:
+    """When a request arrives that goes through a socket behind those before it."""
+    if socket is None:
+        raise OSError(errno.ENOTCONN, "not connected, and every request goes over the connection")
+    socket.last_request = max(socket.last_request, arrives_at)
+    return socket.last_request
 
 
 def _set(future: asyncio.Future[None]) -> None:

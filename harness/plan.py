@@ -64,6 +64,10 @@ class FaultPlan:
         """Planned seconds from begin to end; without bound when no end is planned."""
         return float("inf") if self.end is None else self.end - self.begin
 
+    def lasts_beyond(self, t: float) -> bool:
+        """Whether it is still on at `t`, as planned, or to be ended by a person only."""
+        return self.end is None or self.end > t or self.must_escalate
+
     def stops(self, operation: str) -> bool:
         """Whether `operation` cannot succeed while the fault lasts."""
         return operation in self.blocks or ANY in self.blocks

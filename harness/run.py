@@ -27,6 +27,7 @@ HISTORY_NAME = "history.jsonl"
 _DETECTION_BUDGET = 10.0
 _RECOVERY_BOUND = 60.0
 _SHUTDOWN_PATIENCE = 90.0
+_ARRIVAL_MARGIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,7 @@ async def _live(world: World, policy: EnginePolicy) -> None:
     _announce(world, policy)
     world.strategy.listen()
     world.probe.listen()
-    for name in world.venues:
-        world.tasks.spawn(f"pump {name}", world.pump(name))
+    pumps = [world.tasks.spawn(f"pump {name}", world.pump(name)) for name in world.venues]
     for name in world.venues:
         await _connect(world, name)
     trading = world.tasks.spawn("strategy", world.strategy.trade())
@@ -143,6 +143,7 @@ async def _live(world: World, policy: EnginePolicy) -> None:
     world.history.record("run.settle", scenario.name)
     await world.clock.sleep(scenario.settle)
     await world.probe.sample_all()
+    await _let_arrive(world, pumps)
     _read_final(world)
     world.history.record("run.shutdown", scenario.name)
     report = await world.engine.close()
@@ -153,6 +154,14 @@ async def _live(world: World, policy: EnginePolicy) -> None:
         open_orders=[order.orderid for order in report.open_orders],
     )
     await world.tasks.end()
+
+
+async def _let_arrive(world: World, pumps: list[asyncio.Task[None]]) -> None:
+    """Stop the markets and wait for what is under way: a fill on the wire is not a lost one."""
+    for pump in pumps:
+        pump.cancel()
+    slowest = max(spec.latency.mean + spec.latency.jitter for spec in world.scenario.venues)
+    await world.clock.sleep(2 * slowest + _ARRIVAL_MARGIN)
 
 
 async def _connect(world: World, name: str) -> None:
@@ -198,7 +207,11 @@ def _announce(world: World, policy: EnginePolicy) -> None:
         detection_budget=_DETECTION_BUDGET,
         recovery_bound=_RECOVERY_BOUND,
         venues={
-            spec.name: {"profile": spec.profile, "symbols": list(spec.symbols)}
+            spec.name: {
+                "profile": spec.profile,
+                "symbols": list(spec.symbols),
+                **({"standby_for": spec.standby_for} if spec.standby_for else {}),
+            }
             for spec in scenario.venues
         },
         faults=[_plan(fault) for fault in world.nemesis.faults],

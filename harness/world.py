@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from foxtrot.adapter.dialect import DIALECTS, OrderMemory
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server.engine import MainEngine
 from foxtrot.server.policy import POLICIES, EnginePolicy
@@ -27,6 +28,8 @@ from harness.scenario import Names, Occurrence, Scenario, VenueSpec
 from harness.venue import (
     BINANCE,
     DEFAULT_INSTRUMENTS,
+    FUTU,
+    IB,
     AccountSpec,
     Instrument,
     MarketTrade,
@@ -49,7 +52,7 @@ __all__ = [
     "subscriptions",
 ]
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE,)}
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE, FUTU, IB)}
 
 NAMES = Names(profiles=tuple(PROFILES), policies=tuple(POLICIES), policy_options=policy_options())
 """The words that scenarios may use here, beside the kinds of faults."""
@@ -187,6 +190,8 @@ def build_world(
             spec.name,
             standby_for=spec.standby_for,
             exchange=exchange_of(spec),
+            dialect=DIALECTS[spec.profile],
+            memory=OrderMemory(),
             api_key=f"key-{spec.name}",
             clock=clock,
             serials=itertools.count(1),
@@ -304,6 +309,7 @@ def _link(
     spec: VenueSpec, venue: Venue, clock: VirtualClock, streams: RandomStreams, history: History
 ) -> Link:
     link: Link
+    says_latency = "latency" in spec.model_fields_set
 
     def push() -> None:
         for connection_id, frame in venue.take_frames():
@@ -314,8 +320,8 @@ def _link(
         venue,
         now=clock.now,
         rng=streams.stream(f"latency.{spec.name}"),
-        latency=spec.latency.mean,
-        jitter=spec.latency.jitter,
+        latency=spec.latency.mean if says_latency else venue.profile.latency,
+        jitter=spec.latency.jitter if says_latency else venue.profile.jitter,
         api_key=f"key-{spec.name}",
         history=history,
         after_request=push,

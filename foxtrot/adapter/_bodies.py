@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from typing import Any
 
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
 from foxtrot.util.object import AccountData, OrderData, TickData, TradeData
 
-__all__ = ["ORDER_TYPE", "SIDE", "Bodies", "Json", "nonsense_in", "number"]
+__all__ = ["ORDER_TYPE", "SIDE", "Bodies", "Json", "nonsense_in", "number", "parsed"]
 
 Json = Any  # Any: whatever a venue may have sent
 
@@ -96,6 +97,14 @@ class Bodies:
             balance=number(body, "free") + number(body, "locked"),
             frozen=number(body, "locked"),
         )
+
+
+def parsed(body: bytes) -> object:
+    """What the bytes say; None when they are no JSON."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def number(body: Json, name: str) -> float:

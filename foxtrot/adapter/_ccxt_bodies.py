@@ -10,9 +10,25 @@ import datetime as dt
 from typing import Any
 
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
-from foxtrot.util.object import AccountData, OrderData, TickData, TradeData
+from foxtrot.util.object import (
+    AccountData,
+    CancelRequest,
+    OrderData,
+    OrderRequest,
+    TickData,
+    TradeData,
+)
 
-__all__ = ["SIDE", "TIME_IN_FORCE", "TYPE", "UNREADABLE", "CcxtBodies", "Json"]
+__all__ = [
+    "SIDE",
+    "TIME_IN_FORCE",
+    "TYPE",
+    "UNREADABLE",
+    "CcxtBodies",
+    "Json",
+    "markets_in",
+    "naming",
+]
 
 Json = Any  # Any: whatever ccxt made of what a venue said
 
@@ -119,6 +135,21 @@ class CcxtBodies:
             )
             for asset in body["total"]
         ]
+
+
+def markets_in(body: Json) -> Json:
+    """The markets, of which a venue has at least one: `{"symbols": []}` is no answer."""
+    if not body:
+        raise ValueError("the venue listed no markets")
+    return body
+
+
+def naming(about: OrderRequest | CancelRequest | None) -> dict[str, str]:
+    """The order that a request is about, as an error's context has it."""
+    if about is None:
+        return {}
+    orderid = about.reference if isinstance(about, OrderRequest) else about.orderid
+    return {"vt_symbol": about.vt_symbol, "client_id": orderid, "order_id": orderid}
 
 
 def _utc(milliseconds: Json) -> dt.datetime | None:

@@ -10,11 +10,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from foxtrot.adapter._ccxt_bodies import SIDE, TIME_IN_FORCE, TYPE, UNREADABLE, CcxtBodies, Json
+from foxtrot.adapter._ccxt_bodies import (
+    SIDE,
+    TIME_IN_FORCE,
+    TYPE,
+    UNREADABLE,
+    CcxtBodies,
+    Json,
+    markets_in,
+    naming,
+)
+from foxtrot.adapter._ccxt_sockets import Sockets, close_client
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
@@ -50,6 +59,8 @@ _CHANGES_STATE = frozenset({"order.place", "order.cancel"})
 # How often the client's sockets are looked at for a connection that it made without a word.
 _LOOK_EVERY = 0.5
 
+_GOODBYE = 0.25
+
 
 def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no types for its clients
     """A ccxt.pro client of Binance Spot that asks only what trading needs.
@@ -71,7 +82,11 @@ def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no type
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "maxRetriesOnFailure": 0,
     }
-    return pro.binance({"enableRateLimit": False, "options": options, **config})
+    client = pro.binance({"enableRateLimit": False, "options": options, **config})
+    # Its book of the account's fills, which nobody reads here, breaks on a second fill without a
+    # fee's currency, in the loop that reads the socket: the stream would be silent for good.
+    client.handle_my_trade = lambda *_: None
+    return client
 
 
 class CcxtAdapter(BaseAdapter):
@@ -113,15 +128,17 @@ class CcxtAdapter(BaseAdapter):
         self._client: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribed: dict[str, None] = {}
-        self._sockets: dict[str, int] = {}
+        self._sockets = Sockets(clock)
         self._client_ids: dict[str, str] = {}
         self._connections = 0
+        self._ended_connection = ""
         self._requests = 0
 
     async def connect(self, setting: Mapping[str, Any] | None = None) -> None:
         """Make a client and load the venue's markets through it."""
         self.setting = dict(self.setting if setting is None else setting)
         self._connections += 1
+        self._ended_connection = self.connection_id
         self.connection_id = f"{self.adapter_name}-c{self._connections}"
         self.status = AdapterStatus.CONNECTING
         self._client = self._make_client()
@@ -133,25 +150,30 @@ class CcxtAdapter(BaseAdapter):
         self.status = AdapterStatus.CONNECTED
 
     async def _load_markets(self) -> None:
-        await self._call("instruments", self._client.load_markets, _markets_in)
+        await self._call("instruments", self._client.load_markets, markets_in)
 
     async def disconnect(self) -> None:
         """End the watches and close the client."""
+        if self.status is not AdapterStatus.CONNECTING:
+            self._ended_connection = self.connection_id
         self.status = AdapterStatus.DISCONNECTED
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._subscribed.clear()
-        self._sockets.clear()
+        self._sockets = Sockets(self._clock)
         client, self._client = self._client, None
         if client is not None:
-            with suppress(Exception):  # a client that cannot be closed is not used again either
-                await client.close()
+            await close_client(client)
 
     async def ping(self) -> None:
-        """Ask the venue for the time. The streams' liveness is judged by their data."""
-        await self._call("time", self._connected().fetch_time, float)
+        """A round trip on each of the streams' connections; before there is one, by a request.
+
+        Requests are counted and limited, and during a ban each of them makes it longer.
+        """
+        if not await self._sockets.ping(self._connected().clients):
+            await self._call("time", self._client.fetch_time, float)
 
     async def resync(self) -> None:
         """Measure how far the venue's clock is from ours; requests are stamped by the venue's."""
@@ -258,7 +280,7 @@ class CcxtAdapter(BaseAdapter):
             return self._read(operation, lambda: read(body))
         except Exception as exc:
             error = self._classified(exc, operation)
-            error.context |= {"correlation_id": name, **_naming(about)}
+            error.context |= {"correlation_id": name, **naming(about)}
             if error is exc:
                 raise
             raise error from exc
@@ -289,9 +311,13 @@ class CcxtAdapter(BaseAdapter):
         )
 
     def _connected(self) -> Any:
-        if self._client is None:
+        if self._client is None or not self._client.markets:
             raise AdapterConnectionError(
-                self.adapter_name, "not connected", outcome=Outcome.NOT_SENT, clock=self._clock
+                self.adapter_name,
+                "not connected",
+                outcome=Outcome.NOT_SENT,
+                clock=self._clock,
+                context={"code": "not_connected", "correlation_id": self._ended_connection},
             )
         return self._client
 
@@ -348,27 +374,18 @@ class CcxtAdapter(BaseAdapter):
         """Tell of every connection that the client lost or made anew without telling."""
         while True:
             await self._clock.sleep(_LOOK_EVERY)
-            for url, client in list(self._client.clients.items()):
-                self._look_at(url, client)
-
-    def _look_at(self, url: str, client: Any) -> None:
-        connection = client.connection
-        if connection is None or connection.closed:
-            return
-        known = self._sockets.setdefault(url, id(connection))
-        if known == id(connection):
-            return
-        self._sockets[url] = id(connection)
-        # What was pushed between the two connections is gone: only a new start brings it back.
-        self._lost(
-            AdapterConnectionError(
-                self.adapter_name,
-                "the client replaced a stream's connection without a word",
-                outcome=Outcome.NONE,
-                clock=self._clock,
-                context={"operation": "stream"},
-            )
-        )
+            if self._sockets.has_replaced(self._client.clients):
+                # What was pushed between the two connections is gone: only a new start brings it
+                # back.
+                self._lost(
+                    AdapterConnectionError(
+                        self.adapter_name,
+                        "the client replaced a stream's connection without a word",
+                        outcome=Outcome.NONE,
+                        clock=self._clock,
+                        context={"operation": "stream", "code": "replaced"},
+                    )
+                )
 
     def _lost(self, error: FoxtrotError) -> None:
         self.status = AdapterStatus.DISCONNECTED
@@ -417,17 +434,3 @@ class CcxtAdapter(BaseAdapter):
             return read()
         except UNREADABLE as exc:
             raise self._malformed(operation, f"cannot be read: {exc!r}") from exc
-
-
-def _markets_in(body: Json) -> Json:
-    if not body:
-        raise ValueError("the venue listed no markets")
-    return body
-
-
-def _naming(about: OrderRequest | CancelRequest | None) -> dict[str, str]:
-    """The order that a request is about, as an error's context has it."""
-    if about is None:
-        return {}
-    orderid = about.reference if isinstance(about, OrderRequest) else about.orderid
-    return {"vt_symbol": about.vt_symbol, "client_id": orderid, "order_id": orderid}

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from foxtrot.util.constants import Exchange
+
 __all__ = ["Operation", "Session", "VenueReply", "VenueRequest"]
 
 
@@ -27,6 +29,7 @@ class Operation(Enum):
     OPEN_ORDERS = "orders.open"
     TRADES = "trades"
     SUBSCRIBE = "stream.subscribe"
+    UNLOCK = "unlock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,12 @@ class VenueRequest:
     timestamp: float
     recv_window: float = 5.0
     api_key: str = ""
+
+    def about(self, exchange: Exchange) -> dict[str, Any]:  # Any: an error's context
+        """What it was about, for whoever has to act on an error: the symbol, and the order."""
+        symbol, client_id = self.params.get("symbol"), self.params.get("client_id")
+        of_order = {"client_id": client_id, "order_id": client_id} if client_id else {}
+        return {**({"vt_symbol": f"{symbol}.{exchange.value}"} if symbol else {}), **of_order}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

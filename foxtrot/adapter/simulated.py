@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number
+from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number, parsed
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
+from foxtrot.adapter.dialect import BINANCE, Dialect, LookUp, OrderMemory
 from foxtrot.adapter.session import Operation, Session, VenueReply, VenueRequest
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
@@ -22,6 +22,7 @@ from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
+    ErrorSeverity,
     FoxtrotError,
     MarketDataError,
     Outcome,
@@ -39,7 +40,6 @@ from foxtrot.util.object import (
 __all__ = ["SimulatedAdapter"]
 
 _CHANGES_STATE = frozenset({Operation.PLACE_ORDER, Operation.CANCEL_ORDER})
-_NO_SUCH_ORDER = -2013
 
 T = TypeVar("T")
 
@@ -52,7 +52,8 @@ class SimulatedAdapter(BaseAdapter):
         adapter_name: Its name.
         session: The way to the venue.
         exchange: Suffix of the venue's `vt_symbol`s.
-        codes: Whose error codes the venue speaks, as `classify_code` names the source.
+        dialect: What has to be done at this kind of venue.
+        memory: What is known of the client's own orders. Shared like `serials`.
         api_key: The account.
         request_timeout: Seconds to wait for a reply, after which the outcome is unknown.
         recv_window: Seconds after its sending in which the venue still takes a request.
@@ -70,7 +71,8 @@ class SimulatedAdapter(BaseAdapter):
         *,
         session: Session,
         exchange: Exchange = Exchange.LOCAL,
-        codes: str = "binance",
+        dialect: Dialect = BINANCE,
+        memory: OrderMemory | None = None,
         api_key: str = "key",
         request_timeout: float = 5.0,
         recv_window: float = 5.0,
@@ -80,9 +82,10 @@ class SimulatedAdapter(BaseAdapter):
         super().__init__(event_engine, adapter_name)
         self.exchange: Exchange = exchange
         self.request_timeout = request_timeout
-        self.request_lifetime = recv_window
+        self.request_lifetime = 0.0 if dialect.is_ordered else recv_window
         self._session = session
-        self._codes = codes
+        self._dialect = dialect
+        self._memory = memory or OrderMemory()
         self._api_key = api_key
         self._recv_window = recv_window
         self._clock = clock
@@ -128,7 +131,13 @@ class SimulatedAdapter(BaseAdapter):
             raise self._classified(exc, "ping", self.connection_id) from exc
 
     async def resync(self) -> None:
-        """Measure how far the venue's clock is from ours, and stamp requests by the venue's."""
+        """Unlock the account where that is asked for; else measure the venue's clock.
+
+        Requests are stamped by the venue's time from then on.
+        """
+        if self._dialect.resync is Operation.UNLOCK:
+            await self._request(Operation.UNLOCK, {}, lambda _: None)
+            return
         server_time = await self._request(
             Operation.TIME, {}, lambda body: number(body, "server_time")
         )
@@ -143,43 +152,89 @@ class SimulatedAdapter(BaseAdapter):
                 "user": True,
                 "connection": self.connection_id,
             },
-            lambda body: body["subscribed"],
+            self._take_subscription,
         )
+
+    def _take_subscription(self, body: Json) -> None:
+        body["subscribed"]  # a reply without it is none
+        if self._dialect.numbers_orders:
+            self._memory.next_number = max(self._memory.next_number, int(body["next_order_id"]))
 
     async def send_order(self, request: OrderRequest) -> OrderData:
         """Place an order under the client order id `request.reference`."""
-        return await self._request(
-            Operation.PLACE_ORDER,
-            {
-                "symbol": request.symbol,
-                "side": SIDE[request.direction],
-                "type": ORDER_TYPE[request.type],
-                "price": request.price,
-                "quantity": request.volume,
-                "client_id": request.reference,
-            },
-            self._bodies.order,
-        )
+        params: dict[str, Any] = {
+            "symbol": request.symbol,
+            "side": SIDE[request.direction],
+            "type": ORDER_TYPE[request.type],
+            "price": request.price,
+            "quantity": request.volume,
+            "client_id": request.reference,
+        }
+        if self._dialect.numbers_orders:
+            params["order_id"] = self._memory.number(request.reference)
+        self._memory.note(request.create_order_data(request.reference, self.adapter_name))
+        try:
+            return await self._request(Operation.PLACE_ORDER, params, self._order)
+        except FoxtrotError as error:
+            # Under the old number a second order is refused, which is what keeps one of unknown
+            # outcome from being doubled; one that needs no look-up is free to be sent anew.
+            is_open_question = error.context.get("retry_policy") == "reconcile"
+            if error.outcome is not Outcome.UNKNOWN and not is_open_question:
+                self._memory.renumber(request.reference)
+            raise
 
     async def cancel_order(self, request: CancelRequest) -> OrderData:
-        """Cancel by client order id."""
-        return await self._request(Operation.CANCEL_ORDER, _named(request), self._bodies.order)
+        """Cancel by client order id, or by the venue's, looked up if need be."""
+        params = _named(request)
+        if self._dialect.cancels_by_venue_id:
+            params["venue_order_id"] = await self._venue_id(request)
+        return await self._request(Operation.CANCEL_ORDER, params, self._order)
 
     async def query_order(self, request: CancelRequest) -> OrderData | None:
-        """Look up by client order id."""
+        """Look up by client order id, in the way that the venue has."""
+        return await _LOOK_UPS[self._dialect.look_up](self, request)
+
+    async def _look_up_by_client_id(self, request: CancelRequest) -> OrderData | None:
         try:
-            return await self._request(Operation.QUERY_ORDER, _named(request), self._bodies.order)
+            return await self._request(Operation.QUERY_ORDER, _named(request), self._order)
         except FoxtrotError as error:
-            if error.context.get("code") == _NO_SUCH_ORDER:
+            if error.context.get("code") == self._dialect.no_such_order:
                 return None
             raise
 
+    async def _look_up_by_executions(self, request: CancelRequest) -> OrderData | None:
+        was_there = bool(self._memory.venue_id(request.orderid))
+        while True:
+            # In this order: what leaves the open orders meanwhile is among the executions by then.
+            for order in await self.query_open_orders():
+                if order.orderid == request.orderid:
+                    return order
+            fills = await self.query_trades(request.symbol)
+            found = self._memory.ended(request.orderid, fills)
+            if found is None or was_there:
+                return found
+            was_there = True  # it arrived after the open orders were listed: list them again
+
+    async def _look_up_in_list(self, request: CancelRequest) -> OrderData | None:
+        orders = await self._listed({"ended": True})
+        return next((each for each in reversed(orders) if each.orderid == request.orderid), None)
+
+    async def _venue_id(self, request: CancelRequest) -> str:
+        """The venue's own id of an order."""
+        if not self._memory.venue_id(request.orderid):
+            await self.query_order(request)
+        # Of an order that is not there either the venue says so itself, asked for an id like this.
+        return self._memory.venue_id(request.orderid) or "0"
+
     async def query_open_orders(self) -> list[OrderData]:
         """The account's open orders."""
+        return await self._listed({})
+
+    async def _listed(self, params: Mapping[str, Any]) -> list[OrderData]:
         return await self._request(
             Operation.OPEN_ORDERS,
-            {},
-            lambda body: [self._bodies.order(each) for each in body["orders"]],
+            params,
+            lambda body: [self._order(each) for each in body["orders"]],
         )
 
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
@@ -215,14 +270,14 @@ class SimulatedAdapter(BaseAdapter):
             return self._checked(request, reply, read)
         except Exception as exc:
             error = self._classified(exc, operation.value, request.request_id)
-            _describe(error, request, self.exchange)
+            error.context = {**request.about(self.exchange), **error.context}
             if error is exc:
                 raise
             raise error from exc
 
     def _checked(self, request: VenueRequest, reply: VenueReply, read: Callable[[Json], T]) -> T:
         """What the reply says, if it is a success that holds all that it must."""
-        body = _parsed(reply.body)
+        body = parsed(reply.body)
         if reply.status >= 400:
             raise self._refusal(request, reply, body)
         try:
@@ -243,7 +298,7 @@ class SimulatedAdapter(BaseAdapter):
         operation = request.operation.value
         if isinstance(body, dict) and "code" in body:
             return self._classifier.classify_code(
-                self._codes,
+                self._dialect.codes,
                 body["code"],
                 str(body.get("msg", "")),
                 headers=reply.headers,
@@ -277,7 +332,7 @@ class SimulatedAdapter(BaseAdapter):
     def _on_frame(self, connection_id: str, frame: bytes) -> None:
         if connection_id != self.connection_id or not self.connected:
             return
-        body = _parsed(frame)
+        body = parsed(frame)
         try:
             handler = _FRAME_HANDLERS[body["type"]]  # type: ignore[index] # caught just below
             handler(self, body)
@@ -308,14 +363,12 @@ class SimulatedAdapter(BaseAdapter):
             self._push_data_error(tick.vt_symbol, "nonsense", nonsense)
         else:
             self.on_tick(tick)
-        if last is not None and sequence != last + 1:
-            self._push_data_error(
-                tick.vt_symbol, "gap", f"ticks {last + 1} to {sequence - 1} are missing"
-            )
+        if missing := self._missing(last, sequence):
+            self._push_data_error(tick.vt_symbol, "gap", f"ticks {missing} are missing")
 
     def _on_order_frame(self, body: Json) -> None:
         sequence, last = body["sequence"], self._user_sequence
-        order = self._bodies.order(body["order"])
+        order = self._order(body["order"])
         trade = self._bodies.trade(body["trade"]) if body.get("trade") else None
         if trade is not None:
             self.on_trade(trade)
@@ -325,10 +378,26 @@ class SimulatedAdapter(BaseAdapter):
         if last is not None and sequence <= last:
             return
         self._user_sequence = sequence
-        if last is not None and sequence != last + 1:
-            self._push_data_error(
-                order.vt_symbol, "gap", f"order events {last + 1} to {sequence - 1} are missing"
-            )
+        if missing := self._missing(last, sequence):
+            self._push_data_error(order.vt_symbol, "gap", f"order events {missing} are missing")
+
+    def _missing(self, last: int | None, sequence: int) -> str:
+        """Which numbers were left out before this one; empty where none were, or none are given."""
+        if not self._dialect.numbers_frames or last is None or sequence == last + 1:
+            return ""
+        return f"{last + 1} to {sequence - 1}"
+
+    def _on_notice_frame(self, body: Json) -> None:
+        """What arrives as an error and answers nothing: mostly it is none."""
+        error = self._classifier.classify_code(
+            self._dialect.codes,
+            body["code"],
+            str(body["msg"]),
+            adapter=self.adapter_name,
+            operation="stream",
+        )
+        if error.severity is not ErrorSeverity.LOW:
+            self._push_error(error)
 
     def _on_expired_frame(self, _body: Json) -> None:
         self.status = AdapterStatus.DISCONNECTED
@@ -362,30 +431,24 @@ class SimulatedAdapter(BaseAdapter):
         error.context["correlation_id"] = self.connection_id
         self.on_error(error)
 
+    def _order(self, body: Json) -> OrderData:
+        order = self._bodies.order(body)
+        self._memory.note(order)
+        return order
+
 
 _FRAME_HANDLERS = {
     "tick": SimulatedAdapter._on_tick_frame,  # noqa: SLF001 - the class's own table
     "order": SimulatedAdapter._on_order_frame,  # noqa: SLF001
     "expired": SimulatedAdapter._on_expired_frame,  # noqa: SLF001
+    "notice": SimulatedAdapter._on_notice_frame,  # noqa: SLF001
 }
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return None
+_LOOK_UPS = {
+    LookUp.BY_CLIENT_ID: SimulatedAdapter._look_up_by_client_id,  # noqa: SLF001
+    LookUp.BY_EXECUTIONS: SimulatedAdapter._look_up_by_executions,  # noqa: SLF001
+    LookUp.BY_LIST: SimulatedAdapter._look_up_in_list,  # noqa: SLF001
+}
 
 
 def _named(request: CancelRequest) -> dict[str, str]:
     return {"symbol": request.symbol, "client_id": request.orderid}
-
-
-def _describe(error: FoxtrotError, request: VenueRequest, exchange: Exchange) -> None:
-    """Add what the request was about, for whoever has to act on the error."""
-    symbol, client_id = request.params.get("symbol"), request.params.get("client_id")
-    if symbol:
-        error.context.setdefault("vt_symbol", f"{symbol}.{exchange.value}")
-    if client_id:
-        error.context.setdefault("client_id", client_id)
-        error.context.setdefault("order_id", client_id)

@@ -242,7 +242,8 @@ class AdapterGuard:
         # better; the backoff is better. A breaker and the gate, which took what the venue named,
         # are binding.
         if isinstance(error, CircuitBreakerOpenError):
-            return max(error.retry_after or 0.0, self.gate.wait)
+            # None where it names no time, its probes being under way: the backoff, not at once.
+            return max(error.retry_after or 0.0, self.gate.wait) or None
         return self.gate.wait or None
 
 

@@ -66,7 +66,7 @@ def _is_rate_limit(error: BaseException) -> bool:
 
 def _default_deadlines() -> Mapping[Lane, float]:
     return MappingProxyType(
-        {Lane.ORDERS: 15.0, Lane.CANCELS: 30.0, Lane.QUERIES: 20.0, Lane.STREAM: 20.0}
+        {Lane.ORDERS: 20.0, Lane.CANCELS: 30.0, Lane.QUERIES: 20.0, Lane.STREAM: 20.0}
     )
 
 

@@ -13,8 +13,15 @@ __all__ = ["Call", "Calls", "Retried"]
 
 #: Statuses after which the same request may succeed a moment later. A ban is none of them.
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
+LOOK_UP = "order.query"
+_LISTS = frozenset({"orders.open", "trades"})
+#: Seconds in which a call that nothing holds back is on its way.
+PROMPT = 1.0
 #: Ends of an attempt after which a state-changing request may have been executed.
 _UNKNOWN_FATES = frozenset({"", "ok", "reset", "lost", "abandoned"})
+
+#: What recovery and reconciliation ask by themselves, on behalf of no call.
+_ASKED_BY_RECOVERY = frozenset({"order.query", "orders.open", "stream.subscribe", "trades"})
 
 
 @dataclass(slots=True)
@@ -36,6 +43,11 @@ class Call:
     def waits_since(self) -> float:
         """When it was asked for, or its attempt before the latest one left."""
         return self.attempts[-2].sent if len(self.attempts) > 1 else self.invoked.t
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether its first request left only after a while: what holds it need not block it."""
+        return bool(self.attempts) and self.attempts[0].sent - self.invoked.t > PROMPT
 
     @property
     def failed_retryably_at_first(self) -> bool:
@@ -108,14 +120,12 @@ class Calls:
         """Take link.sent: the open call on whose behalf it left, if any."""
         request = self._links.requests[event.id]
         owner = self._open.get(str(event.details.get("call") or ""))
+        if owner is None and request.operation in _ASKED_BY_RECOVERY:
+            return None
         # Of a request that seems to be nobody's the oldest open call that fits is taken to be the
         # owner: a core that breaks the tie must not have its attempts forgotten.
         for call in [owner] if owner is not None else list(self._open.values()):
-            if (
-                call.adapter == request.adapter
-                and call.operation == request.operation
-                and call.client_id in {"", request.client_id}
-            ):
+            if _fits(call, request, is_named=owner is not None):
                 call.attempts.append(request)
                 request.is_canary = call.canary
                 return call
@@ -197,9 +207,24 @@ class Calls:
         if is_excused or intent is None or not intent.is_open_at_venue:
             return
         self.denied.judged += 1
-        if event.outcome == "ok" or call.attempts:
+        if (event.outcome == "ok" or call.attempts) and not call.is_held_back:
             return
         self.denied.breach(
             f"{at(event)}: cancel of {call.client_id} came back {event.outcome} and nothing was "
-            f"sent, while only new orders had reason to fail on {call.adapter}"
+            f"sent in time, while only new orders had reason to fail on {call.adapter}"
         )
+
+
+def _fits(call: Call, request: Request, *, is_named: bool) -> bool:
+    """Whether a request can be an attempt of a call. `is_named`: the link says that it is.
+
+    Then it may be at a standby; and a look-up may have the form of those lists by which a venue
+    that knows no other answers it.
+    """
+    if is_named and call.operation == LOOK_UP and request.operation in _LISTS:
+        return True
+    return (
+        (is_named or call.adapter == request.adapter)
+        and call.operation == request.operation
+        and call.client_id in {"", request.client_id}
+    )

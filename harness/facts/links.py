@@ -92,6 +92,7 @@ class Links:
         self.reconnects = Judgement()
         self.shutdown = Judgement()
         self.troubled_at: dict[str, float] = {}
+        self.cancel_failed_at: dict[str, float] = {}
         self._venues: dict[str, str] = {}
         self._recent: deque[str] = deque()
         self._holds: dict[str, list[Hold]] = {}
@@ -108,6 +109,11 @@ class Links:
     def is_shutting_down(self) -> bool:
         """Whether shutdown has begun."""
         return self._down_since is not None
+
+    def held_until(self, adapter: str, operation: str, t: float) -> float:
+        """Until when the venue has told `adapter` not to send `operation`; `t` when it has not."""
+        holds = self._holds.get(adapter, ())
+        return max((hold.until for hold in holds if hold.covers(operation, t)), default=t)
 
     def is_held(self, adapter: str, operation: str, t: float) -> bool:
         """Whether the venue has told `adapter` not to send `operation` at `t`."""
@@ -144,6 +150,8 @@ class Links:
             self._forget_later(event.id)
         elif not request.is_answered:
             self.troubled_at[request.adapter] = event.t
+            if request.operation == CANCEL:
+                self.cancel_failed_at[request.adapter] = event.t
 
     def refused(self, event: Event) -> None:
         """Take venue.refused: the moment until which the venue wants silence."""
@@ -168,26 +176,26 @@ class Links:
         else:
             self.troubled_at[adapter] = event.t
 
-    def closed(self, event: Event, *, is_at_peace: bool) -> None:
-        """Take link.close; `is_at_peace`: no fault is on at the venue."""
+    def closed(self, event: Event, *, peace_since: float) -> None:
+        """Take link.close; `peace_since`: when its venue's last fault was over."""
         adapter = str(event.details["adapter"])
-        if is_at_peace and not self.is_shutting_down:
-            self._judge_close(event, adapter)
+        if not self.is_shutting_down:
+            self._judge_close(event, adapter, peace_since)
         if self._open.get(adapter) == event.id:
             del self._open[adapter]
         if event.outcome != "clean" or event.details.get("by") != "client":
             self.troubled_at[adapter] = event.t
 
-    def _judge_close(self, event: Event, adapter: str) -> None:
+    def _judge_close(self, event: Event, adapter: str, peace_since: float) -> None:
         opened_at = self._opened_at.get(adapter)
         if self._open.get(adapter) != event.id or opened_at is None:
             return
         is_by_choice = event.outcome == "clean" and event.details.get("by") == "client"
-        is_well = self.troubled_at.get(adapter, -1.0) < opened_at
+        is_well = max(peace_since, self.troubled_at.get(adapter, -1.0)) < opened_at
         if is_by_choice and is_well and event.t - opened_at < YOUNG:
             self.reconnects.breach(
-                f"{at(event)}: {adapter} closed {event.id}, opened at t={opened_at:.3f}s, before it "
-                "can have shown whether it works, and with nothing wrong"
+                f"{at(event)}: {adapter} closed {event.id}, opened at t={opened_at:.3f}s, before "
+                "it can have shown whether it works, and with nothing wrong"
             )
 
     def shutting_down(self, event: Event) -> None:

@@ -12,6 +12,7 @@ from harness.facts.judgement import Judgement, at
 from harness.facts.ledger import Ledger
 from harness.facts.links import CANCEL, PLACE, Links
 from harness.facts.outages import Outages
+from harness.facts.standbys import Standbys
 from harness.history import Event
 from harness.incidents import Incident, IncidentLog
 from harness.plan import ANY, Header
@@ -19,6 +20,8 @@ from harness.timeline import Timeline, TimelineFold
 
 __all__ = ["Facts", "fold"]
 
+#: Seconds for which a call is worth trying again: what the most impatient lane allows.
+RETRY_BUDGET = 15.0
 #: Alerts of one category that one incident may be worth. It may look over in between.
 ALERTS_OF_ONE_SORT = 3
 
@@ -41,6 +44,7 @@ class Facts:
         self.ledger = Ledger(self.links)
         self.calls = Calls(self.links, self.ledger)
         self.outages = Outages()
+        self.standbys = Standbys({})
         self.incidents = IncidentLog()
         self.errors = Errors(self.incidents, self)
         self.bystanders = Judgement()
@@ -155,6 +159,7 @@ class Facts:
 
     def _start(self, event: Event) -> None:
         self.header = Header.of(event)
+        self.standbys = Standbys(self.header.venues)
         self.incidents.plan(self.header.faults.values(), self.header.detection_budget)
 
     def _settle(self, event: Event) -> None:
@@ -198,8 +203,7 @@ class Facts:
 
     def _link_close(self, event: Event) -> None:
         venue = self.links.venue_of(str(event.details["adapter"]))
-        is_at_peace = not any(target in {venue, ANY} for target in self._faults_on.values())
-        self.links.closed(event, is_at_peace=is_at_peace)
+        self.links.closed(event, peace_since=self._peace_since(venue))
         # A clean close is one the client asked for; by anybody else it is a loss.
         is_bad = event.outcome != "clean" or event.details.get("by") != "client"
         self.incidents.link_ended(event, str(event.details["adapter"]), is_bad=is_bad)
@@ -208,8 +212,19 @@ class Facts:
         self.links.sent(event)
         self.ledger.sent(event)
         call = self.calls.sent(event)
-        if call is not None:
+        if call is None:
+            return
+        adapter = self.links.requests[event.id].adapter
+        if call.operation == PLACE:
+            self.standbys.sent(event, call, adapter)
+        if adapter == call.adapter:
             self.outages.sent(call, event.t, is_down=self._is_known_down(call, event.t))
+
+    def _peace_since(self, venue: str) -> float:
+        """When the last fault at a venue was over; never, while one is on."""
+        if any(target in {venue, ANY} for target in self._faults_on.values()):
+            return float("inf")
+        return max(self._quiet_since.get(name, 0.0) for name in (venue, ANY))
 
     def _link_done(self, event: Event) -> None:
         request = self.links.requests.get(event.id)
@@ -226,6 +241,8 @@ class Facts:
     def _invoke(self, event: Event) -> None:
         call = self.calls.invoked(event)
         self.outages.invoked(call, is_down=self._is_known_down(call, event.t))
+        if call.operation == PLACE:
+            self.standbys.invoked(call, event.t)
         call.new_orders_fail = call.operation == CANCEL and call.adapter in self._failing_orders
 
     def _return(self, event: Event) -> None:
@@ -243,19 +260,22 @@ class Facts:
         if event.outcome == "blocked":
             self.incidents.noticed(call.adapter, event.t)
         if call.operation == PLACE:
+            self.standbys.returned(event, call)
             self._note_order(event, call)
         if call.new_orders_fail:
             self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
         self._judge_bystander(event, call)
 
     def _judge_cause(self, event: Event, call: Call) -> None:
-        """A call that was blocked: something must have gone wrong that could be a reason for it."""
+        """A call that was blocked, or made to wait: something must have gone wrong before."""
         if call.adapter not in self._well_once:
             return
         self.causeless.judged += 1
-        if event.outcome == "blocked" and not self._has_cause(call, event.t):
+        if not call.is_held_back and event.outcome != "blocked":
+            return
+        if not self._has_cause(call, event.t):
             self.causeless.breach(
-                f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was blocked on "
+                f"{at(event)}: {call.id} ({call.operation} {call.client_id}) was held back on "
                 f"{call.adapter}, where nothing had gone wrong in the last "
                 f"{self.header.recovery_bound:g}s but, at most, orders refused and replies slow"
             )
@@ -281,7 +301,13 @@ class Facts:
     def _is_excused(self, event: Event, call: Call) -> bool:
         """Whether a cancel had a reason of its own to fail: a fault on cancels, or a hold."""
         blocked = any(i.plan.stops(CANCEL) for i in self.incidents.active_on(call.adapter))
-        return blocked or self.links.is_held(call.adapter, CANCEL, event.t)
+        failed_at = self.links.cancel_failed_at.get(call.adapter, float("-inf"))
+        return (
+            blocked
+            or failed_at >= event.t - self.header.recovery_bound
+            or self.links.held_until(call.adapter, CANCEL, call.invoked.t) > call.invoked.t
+            or self.links.is_held(call.adapter, CANCEL, event.t)
+        )
 
     def _judge_bystander(self, event: Event, call: Call) -> None:
         """A call on a venue that no fault is on, while one is on another."""
@@ -302,13 +328,13 @@ class Facts:
     def _is_beyond_budget(self, call: Call, t: float) -> bool:
         """Whether no permitted retry could have saved `call` by `t`.
 
-        A fault that blocks the operation, is longer than the detection budget and still on; or a
-        wait that the venue asked for and that is not over.
+        A fault that blocks the operation and is still on, or a wait that the venue asked for and
+        that is not over, and either lasts for longer than a call is worth trying for. A client
+        that gives up sooner could have saved it.
         """
-        held = self.links.is_held(call.adapter, call.operation, t)
-        return held or any(
-            incident.is_known_down(call.operation, t, 0.0)
-            and incident.plan.length > self.header.detection_budget
+        due = call.invoked.t + RETRY_BUDGET
+        return self.links.held_until(call.adapter, call.operation, t) > due or any(
+            incident.is_known_down(call.operation, t, 0.0) and incident.plan.lasts_beyond(due)
             for incident in self.incidents.active_on(call.adapter)
         )
 
@@ -346,6 +372,7 @@ class Facts:
     def _probe(self, event: Event) -> None:
         is_well = self.incidents.probed(event)
         self.links.adapters.add(event.id)
+        self.standbys.probed(event.id, event.t, is_well=is_well)
         # The canary is left out: what keeps it from singing may be the very block in question.
         if False in [event.details.get(part, True) for part in ("connected", "ticking")]:
             self.links.troubled_at[event.id] = event.t

@@ -24,6 +24,7 @@ from harness.faults.connection import (
     Tls,
     Truncated,
 )
+from harness.faults.gateway import ConnectivityLost, GatewayRestart
 from harness.faults.market_data import Corrupt, CrossedBook, OutOfOrder, SequenceGap, Stale
 from harness.faults.order_execution import (
     AckLost,
@@ -53,6 +54,7 @@ GROUP = "foxtrot_chaos.faults"
 
 BUILT_IN: tuple[type[Fault], ...] = (
     *(Disconnect, Refuse, Flap, Blackhole, Latency, SlowLink, Truncated, MuteStream, Dns, Tls),
+    *(ConnectivityLost, GatewayRestart),
     *(RateLimit, Ban, ShrunkenQuota, OrderRate),
     *(Reject, AckLost, SlowAck, PartialFill, DuplicateFill, LateFill, OutOfOrderFill, CancelFilled),
     *(KeyRevoked, ClockSkew, SessionExpired),

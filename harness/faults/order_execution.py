@@ -20,6 +20,7 @@ from harness.faults.schema import FaultKind, ParameterSpec
 from harness.network import Delay, Effect, Fail, Hang
 from harness.venue import Delivery, FillFirst, Knob, ThinBook
 from harness.venue import Reject as RejectKnob
+from harness.venue.profile import Reason
 
 __all__ = [
     "AckLost",
@@ -33,11 +34,11 @@ __all__ = [
 ]
 
 _REFUSALS = {
-    "insufficient_funds": (-2010, "Account has insufficient balance for requested action."),
-    "price_filter": (-1013, "Filter failure: PRICE_FILTER"),
-    "lot_size": (-1013, "Filter failure: LOT_SIZE"),
-    "post_only": (-2010, "Order would immediately match and take."),
-    "market_closed": (-2010, "Market is closed."),
+    "insufficient_funds": Reason.INSUFFICIENT_FUNDS,
+    "price_filter": Reason.PRICE_FILTER,
+    "lot_size": Reason.LOT_SIZE,
+    "post_only": Reason.POST_ONLY_WOULD_TAKE,
+    "market_closed": Reason.MARKET_CLOSED,
 }
 # A new order is what these are about: there is no other request to choose.
 _AIMS = ("symbol", "side", "probability", "first")
@@ -61,8 +62,8 @@ class Reject(VenueFault):
 
     def knobs(self) -> tuple[Knob, ...]:
         """Refuse the orders that are hit."""
-        code, message = _REFUSALS[self.variant]
-        return (RejectKnob(code=code, message=message, matches=self._matches),)
+        form = self.site.venue.profile.errors[_REFUSALS[self.variant]]
+        return (RejectKnob(code=form.code, message=form.message, matches=self._matches),)
 
     def _matches(self, request: VenueRequest) -> bool:
         return is_new_order(request) and self.hits(request)

@@ -18,7 +18,7 @@ from aiohttp import web
 from harness.books import Books
 from harness.history import History
 from harness.live.board import Board
-from harness.wire import WireServer
+from harness.wire import WireConfig, WireServer
 
 __all__ = ["HEADER", "Clerk", "TracedServer"]
 
@@ -30,21 +30,30 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class TracedServer(WireServer):
-    """A venue on the wire that remembers whose request it is serving."""
+    """A venue on the wire that knows whose request it is serving, and which have arrived."""
+
+    def __init__(self, config: WireConfig, *, history: History) -> None:
+        self._arrived: dict[str, None] = {}
+        super().__init__(config, history=history)
+
+    def has_got(self, request_id: str) -> bool:
+        """Whether the client's request of that name has arrived."""
+        return request_id in self._arrived
 
     def _app(self) -> web.Application:
+        @web.middleware
+        async def follow(request: web.Request, handler: _Handler) -> web.StreamResponse:
+            name = request.headers.get(HEADER, "")
+            self._arrived[name] = None
+            token = _TRACE.set(name)
+            try:
+                return await handler(request)
+            finally:
+                _TRACE.reset(token)
+
         app = super()._app()
-        app.middlewares.append(_follow)
+        app.middlewares.append(follow)
         return app
-
-
-@web.middleware
-async def _follow(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    token = _TRACE.set(request.headers.get(HEADER, ""))
-    try:
-        return await handler(request)
-    finally:
-        _TRACE.reset(token)
 
 
 class Clerk(History):
@@ -75,12 +84,9 @@ class Clerk(History):
         self._connection_id = connection_id
         self._book = books.hook(venue)
         self._names: dict[str, str] = {}
-        self.delivered: dict[str, None] = {}
 
     def record(self, kind: str, /, id: str = "", outcome: str = "", **details: Any) -> int:  # noqa: A002 - the history's word; Any: JSON
         """Enter an event under the client's names; see `History.record`."""
-        if _TRACE.get():
-            self.delivered[_TRACE.get()] = None
         for name in ("request_id", "correlation_id"):
             if name in details:
                 details[name] = self._named(str(details[name]))

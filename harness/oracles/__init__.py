@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from harness.facts import Facts
-from harness.oracles import orders, recovery, sending
+from harness.oracles import failover, orders, recovery, sending
 from harness.results import InvariantResult, Verdict
 
 __all__ = ["ORACLES", "judge_invariants"]
@@ -32,6 +32,8 @@ ORACLES: Mapping[str, Oracle] = {
         sending.bystanders_unharmed,
         sending.nothing_sent_after_shutdown,
         sending.shutdown_names_what_stays_open,
+        failover.standby_takes_over,
+        failover.primary_gets_its_orders_back,
         recovery.recovery_within_bound,
         recovery.trouble_noticed_in_time,
         recovery.must_escalate_recall,

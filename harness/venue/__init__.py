@@ -21,13 +21,16 @@ from harness.venue.conditions import (
 )
 from harness.venue.instruments import DEFAULT_INSTRUMENTS, Instrument
 from harness.venue.ledger import AccountSpec, Ledger
-from harness.venue.profile import BINANCE, Profile
+from harness.venue.profile import Profile
+from harness.venue.profiles import BINANCE, FUTU, IB
 from harness.venue.tape import MarketTrade, TapeError, csv_tape, random_tape
 from harness.venue.venue import Venue
 
 __all__ = [
     "BINANCE",
     "DEFAULT_INSTRUMENTS",
+    "FUTU",
+    "IB",
     "AccountSpec",
     "Ban",
     "Conditions",

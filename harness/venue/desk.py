@@ -17,7 +17,7 @@ from harness.venue.hooks import InterventionHook
 from harness.venue.instruments import Instrument
 from harness.venue.ledger import Account, Ledger, Order, OrderStatus, OrderType, Side, Trade
 from harness.venue.matching import Market
-from harness.venue.profile import Reason, Refused
+from harness.venue.profile import OrderIds, Reason, Refused
 from harness.venue.tape import MarketTrade
 
 __all__ = ["Desk", "required_text"]
@@ -56,12 +56,14 @@ class Desk:
         ledger: Ledger,
         conditions: Conditions,
         *,
+        order_ids: OrderIds = OrderIds.CLIENT,
         publish: Callable[[Order, Trade | None, str], None],
         on_intervention: InterventionHook,
     ) -> None:
         self.markets = {instrument.symbol: Market(instrument) for instrument in instruments}
         self._ledger = ledger
         self._conditions = conditions
+        self._order_ids = order_ids
         self._publish = publish
         self._on_intervention = on_intervention
 
@@ -72,8 +74,7 @@ class Desk:
         ticket = self._read(params)
         self._check_open(ticket.market)
         self._check_filters(ticket)
-        if ticket.client_id in account.open_orders:
-            raise Refused(Reason.DUPLICATE_ORDER)
+        self._check_id(account, ticket.client_id, params)
         fills = self._plan(ticket, request_id)
         hold = _units_to_hold(ticket, fills)
         instrument = ticket.market.instrument
@@ -102,13 +103,33 @@ class Desk:
     ) -> Order:
         """Cancel an open order."""
         market = self.market(params)
-        order = account.open_orders.get(required_text(params, "client_id"))
+        order, name = self._named(account, params)
         if order is None or order.instrument is not market.instrument:
-            raise Refused(Reason.UNKNOWN_CANCEL)
+            raise Refused(Reason.UNKNOWN_CANCEL, order=name)
+        if not order.is_open:
+            raise Refused(Reason.LATE_CANCEL, order=name, state=order.status.capitalize())
         self._lose_race(order, market, wall, request_id)
         market.remove(order)
         self._end(order, OrderStatus.CANCELED, wall, request_id)
         return order
+
+    def _check_id(self, account: Account, client_id: str, params: Mapping[str, Any]) -> None:
+        """Refuse an order whose id is in use, as far as the venue looks at ids at all."""
+        if self._order_ids is OrderIds.CLIENT and client_id in account.open_orders:
+            raise Refused(Reason.DUPLICATE_ORDER)
+        if self._order_ids is OrderIds.NUMBERED:
+            number = _number(params, "order_id")
+            if number <= account.last_order_id:
+                raise Refused(Reason.DUPLICATE_ORDER)
+            account.last_order_id = int(number)
+
+    def _named(self, account: Account, params: Mapping[str, Any]) -> tuple[Order | None, str]:
+        """The order that a cancel is about, and what the cancel calls it."""
+        if self._order_ids is OrderIds.SERVER:
+            name = required_text(params, "venue_order_id")
+            return self._ledger.order(account, name), name
+        name = required_text(params, "client_id")
+        return account.open_orders.get(name) or account.newest.get(name), name
 
     def query(self, account: Account, params: Mapping[str, Any]) -> Order:
         """The newest order with a client id."""
@@ -226,7 +247,12 @@ class Desk:
             ):
                 market.remove(order)
                 self._fill(order, order.price, order.remaining, wall, request_id)
-                raise Refused(Reason.UNKNOWN_CANCEL, knob_ids=(knob_id,))
+                raise Refused(
+                    Reason.LATE_CANCEL,
+                    knob_ids=(knob_id,),
+                    order=order.client_id,
+                    state=order.status.capitalize(),
+                )
 
     def _fill(self, order: Order, price: int, quantity: int, wall: float, request_id: str) -> None:
         trade = self._ledger.fill(order, price, quantity, wall)

@@ -1,12 +1,14 @@
 """The way in: what a request must pass before anybody looks at what it wants.
 
-In order: is the venue open, may this source ask, is the key good, is the request fresh. A request
-refused here had no effect, and all but those to a closed venue have paid their weight.
+In order: is the venue open, may this source ask, is the key good, is the request fresh, is trading
+unlocked, is the quota of its kind left. A request refused here had no effect, and all but those to
+a closed venue have paid their weight.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypedDict
 
 from foxtrot.adapter.session import Operation, VenueRequest
 from harness.venue.conditions import (
@@ -28,6 +30,14 @@ from harness.venue.profile import ErrorForm, Profile, Reason, Refused
 __all__ = ["Gate"]
 
 _UNSIGNED = frozenset({Operation.TIME, Operation.INSTRUMENTS, Operation.SUBSCRIBE})
+_TRADING = frozenset({Operation.PLACE_ORDER, Operation.CANCEL_ORDER})
+
+
+class _Told(TypedDict, total=False):
+    """What a refusal says of the time to wait, in seconds: nothing, at some venues."""
+
+    retry_after: float
+    until: float
 
 
 class Gate:
@@ -49,6 +59,8 @@ class Gate:
         self._requests = RequestLimiter(profile, epoch)
         self._order_rates = OrderRateLimiter(profile.order_rates, epoch)
         self._connects: dict[str, WindowCounter] = {}
+        self._quotas: dict[tuple[str, Operation], WindowCounter] = {}
+        self._is_locked = False
 
     def check(self, request: VenueRequest, source_ip: str, now: float) -> None:
         """Let a request in, or raise."""
@@ -56,7 +68,18 @@ class Gate:
         self._check_weight(request, source_ip, now)
         if request.operation not in _UNSIGNED:
             self.check_signature(request, now)
+        if self._is_locked and request.operation in _TRADING:
+            raise Refused(Reason.LOCKED)
+        self._check_quota(request.operation, source_ip, now)
         self._check_rejects(request, now)
+
+    def restart(self) -> None:
+        """Lock trading, where the venue does so, until somebody unlocks it."""
+        self._is_locked = self._profile.locks
+
+    def unlock(self) -> None:
+        """Allow trading again."""
+        self._is_locked = False
 
     def check_signature(self, request: VenueRequest, now: float) -> None:
         """Check that the key is known and not revoked, and that the request is fresh."""
@@ -75,8 +98,7 @@ class Gate:
             rule, limit, wait = exceeded
             raise Refused(
                 Reason.ORDER_RATE,
-                retry_after=wait,
-                until=now + wait,
+                **self._told(wait, now),
                 knob_ids=knob_ids if limit < rule.limit else (),
                 limit=limit,
                 interval=rule.interval,
@@ -117,7 +139,9 @@ class Gate:
         closed = self._conditions.of(Maintenance)
         if closed:
             waits = [knob.retry_after for knob in closed.values() if knob.retry_after is not None]
-            raise _refused_for(Reason.MAINTENANCE, max(waits, default=None), tuple(closed), now)
+            raise self._refused_for(
+                Reason.MAINTENANCE, max(waits, default=None), tuple(closed), now
+            )
 
     def _check_weight(self, request: VenueRequest, source_ip: str, now: float) -> None:
         self._impose_bans(source_ip, now)
@@ -126,7 +150,9 @@ class Gate:
         for knob_id, knob in self._conditions.of(WeightLimit).items():
             if knob.limit < limit:
                 limit, cause = knob.limit, knob_id
-        weight = self._profile.weights[request.operation]
+        weight = self._profile.weights.get(request.operation)
+        if weight is None:
+            raise Refused(Reason.UNKNOWN_OPERATION)
         denial = self._requests.admit(source_ip, weight, now, limit=limit, cause=cause)
         if denial is not None:
             raise self._denied(denial, limit, now)
@@ -163,13 +189,31 @@ class Gate:
         until_wall = self._epoch + denial.until + self._conditions.skew()
         return Refused(
             Reason.BANNED if denial.banned else Reason.WEIGHT,
-            retry_after=denial.until - now,
+            **self._told(denial.until - now, now),
             as_date=denial.as_date,
-            until=denial.until,
             knob_ids=(denial.cause,) if denial.cause else (),
             limit=limit,
             until_ms=math.ceil(until_wall * 1000),
         )
+
+    def _check_quota(self, operation: Operation, source_ip: str, now: float) -> None:
+        quota = self._profile.quotas.get(operation)
+        if quota is None:
+            return
+        counter = self._quotas.setdefault((source_ip, operation), WindowCounter(quota.seconds))
+        wall = self._epoch + now
+        counter.roll(wall)
+        if counter.used >= quota.limit:
+            raise Refused(
+                Reason.QUOTA,
+                **self._told(counter.remaining(wall), now),
+                limit=quota.limit,
+                seconds=quota.seconds,
+            )
+        counter.used += 1
+
+    def _told(self, wait: float, now: float) -> _Told:
+        return {"retry_after": wait, "until": now + wait} if self._profile.tells_wait else {}
 
     def _check_key(self, request: VenueRequest) -> None:
         revoked = tuple(
@@ -182,6 +226,8 @@ class Gate:
 
     def _check_timestamp(self, request: VenueRequest, now: float) -> None:
         true_wall = self._epoch + now
+        if not self._profile.checks_time:
+            return
         problem = self._timestamp_problem(request, true_wall + self._conditions.skew())
         if problem is not None:
             blameless = self._timestamp_problem(request, true_wall) is None
@@ -198,11 +244,14 @@ class Gate:
         for knob_id, knob in self._conditions.of(Reject).items():
             if knob.matches(request) and self._conditions.spend(knob_id, knob):
                 form = ErrorForm(knob.status, knob.code, knob.message)
-                raise _refused_for(form, knob.retry_after, (knob_id,), now)
+                raise self._refused_for(form, knob.retry_after, (knob_id,), now)
 
-
-def _refused_for(
-    reason: Reason | ErrorForm, retry_after: float | None, knob_ids: tuple[str, ...], now: float
-) -> Refused:
-    until = None if retry_after is None else now + retry_after
-    return Refused(reason, retry_after=retry_after, until=until, knob_ids=knob_ids)
+    def _refused_for(
+        self,
+        reason: Reason | ErrorForm,
+        wait: float | None,
+        knob_ids: tuple[str, ...],
+        now: float,
+    ) -> Refused:
+        told = _Told() if wait is None else self._told(wait, now)
+        return Refused(reason, knob_ids=knob_ids, **told)

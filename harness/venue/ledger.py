@@ -80,7 +80,10 @@ class Balance:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """One account's holdings and orders. `position` is units bought less sold, by symbol."""
+    """One account's holdings and orders. `position` is units bought less sold, by symbol.
+
+    `last_order_id` is the highest number that the client gave to an order, where it numbers them.
+    """
 
     name: str
     api_key: str
@@ -89,6 +92,7 @@ class Account:
     newest: dict[str, Order] = field(default_factory=dict)
     position: dict[str, int] = field(default_factory=dict)
     trades: dict[str, deque[Trade]] = field(default_factory=dict)
+    last_order_id: int = 0
 
     def balance(self, asset: str) -> Balance:
         """The balance in an asset, which is zero until something came in."""
@@ -97,7 +101,11 @@ class Account:
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """One order. Prices in ticks (0 for MARKET), quantities in lots, `held` in ledger units."""
+    """One order. Prices in ticks (0 for MARKET), quantities in lots, `held` in ledger units.
+
+    `key` is what it is filed under among the open ones: the client's id, or where the venue lets
+    several bear it, one of its own.
+    """
 
     number: int
     client_id: str
@@ -112,6 +120,7 @@ class Order:
     updated: float
     executed: int = 0
     status: OrderStatus = OrderStatus.NEW
+    key: str = ""
 
     @property
     def remaining(self) -> int:
@@ -235,8 +244,10 @@ class Ledger:
         balance = account.balance(order.held_asset)
         balance.free -= hold
         balance.locked += hold
+        is_taken = order.client_id in account.open_orders
+        order.key = f"{order.client_id} #{number}" if is_taken else order.client_id
         self._orders[number] = order
-        account.open_orders[order.client_id] = order
+        account.open_orders[order.key] = order
         account.newest[order.client_id] = order
         return order
 
@@ -263,7 +274,7 @@ class Ledger:
         balance.locked -= order.held
         balance.free += order.held
         order.held = 0
-        del order.account.open_orders[order.client_id]
+        del order.account.open_orders[order.key]
         self._ended.append(order)
 
     def forget(self, time: float) -> None:
@@ -277,6 +288,16 @@ class Ledger:
         while self._trades and self._trades[0].time < before:
             trade = self._trades.popleft()
             trade.order.account.trades[trade.order.instrument.symbol].popleft()
+
+    def order(self, account: Account, number: str) -> Order | None:
+        """The account's order of that number."""
+        is_number = number.isascii() and number.isdigit() and len(number) < 19
+        order = self._orders.get(int(number)) if is_number else None
+        return order if order is not None and order.account is account else None
+
+    def orders_of(self, account: Account) -> list[Order]:
+        """All orders of an account, those that ended too, oldest first."""
+        return [order for order in self._orders.values() if order.account is account]
 
     def trades_after(self, account: Account, symbol: str, number: int) -> list[Trade]:
         """The account's fills in a symbol later than a trade number, oldest first."""

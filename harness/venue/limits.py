@@ -167,7 +167,8 @@ class RequestLimiter:
     def _knock(self, source: _Source, now: float) -> Denial:
         if now - source.told_at > self._profile.knock_grace:
             source.knocks += 1
-        if source.knocks >= self._profile.knocks_before_ban:
+        patience = self._profile.knocks_before_ban
+        if patience is not None and source.knocks >= patience:
             return self._earn_ban(source, now)
         return Denial(source.banned, source.until, source.as_date, source.cause)
 

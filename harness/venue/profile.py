@@ -1,19 +1,28 @@
-"""What differs between venues, as data: limits, request weights, and how each refusal is worded.
+"""What may differ between venues: limits, ids, sessions, and how each refusal is worded.
 
-The state machine knows reasons; a profile knows what its venue calls them. `BINANCE` follows
-Binance's public Spot documentation (rest-api.md, errors.md).
+The state machine knows reasons and rules; a profile knows what its venue calls the ones and which
+of the others it has. The profiles themselves are in `harness.venue.profiles`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
 from foxtrot.adapter.session import Operation
 
-__all__ = ["BINANCE", "ErrorForm", "OrderRateRule", "Profile", "Reason", "Refused"]
+__all__ = [
+    "Connectivity",
+    "ErrorForm",
+    "OrderIds",
+    "OrderRateRule",
+    "Profile",
+    "Quota",
+    "Reason",
+    "Refused",
+]
 
 
 class Reason(StrEnum):
@@ -27,6 +36,8 @@ class Reason(StrEnum):
     DUPLICATE_ORDER = "duplicate_order"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     KEY_REFUSED = "key_refused"
+    LATE_CANCEL = "late_cancel"
+    LOCKED = "locked"
     LOT_SIZE = "lot_size"
     MAINTENANCE = "maintenance"
     MARKET_CLOSED = "market_closed"
@@ -35,9 +46,12 @@ class Reason(StrEnum):
     ORDER_RATE = "order_rate"
     POST_ONLY_WOULD_TAKE = "post_only_would_take"
     PRICE_FILTER = "price_filter"
+    QUOTA = "quota"
+    SUBSCRIPTIONS = "subscriptions"
     TIMESTAMP_AHEAD = "timestamp_ahead"
     TIMESTAMP_LATE = "timestamp_late"
     UNKNOWN_CANCEL = "unknown_cancel"
+    UNKNOWN_OPERATION = "unknown_operation"
     UNKNOWN_ORDER = "unknown_order"
     UNKNOWN_SYMBOL = "unknown_symbol"
     WEIGHT = "weight"
@@ -45,7 +59,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorForm:
-    """How a refusal looks to the client. `message` may name `{words}` that the refusal brings."""
+    """How a refusal looks to the client. `message` may name `{words}` that the refusal brings.
+
+    `status` is HTTP's. For a venue that does not speak HTTP it is the nearest one, for the
+    harness's own record; its client reads the code and the message alone.
+    """
 
     status: int
     code: int
@@ -88,13 +106,70 @@ class OrderRateRule:
     header: str
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At most `limit` requests of one kind per source in each window of `seconds`."""
+
+    limit: int
+    seconds: int
+
+
+class OrderIds(StrEnum):
+    """Whose numbers name an order.
+
+    CLIENT: the client's own id, which no other open order may have; it is free again once its
+    order has ended. NUMBERED: the client numbers its orders, each higher than all before, and its
+    id is a note on them. SERVER: the venue's number alone; the client's id is a remark, which any
+    number of orders may bear.
+    """
+
+    CLIENT = "client"
+    NUMBERED = "numbered"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Connectivity:
+    """What a gateway says when its own way to the venue is cut, and when it is back.
+
+    Each is pushed to whoever is connected: `lost`, then `data_lost` or `data_kept`. In between
+    orders are answered with `refusal`.
+    """
+
+    lost: ErrorForm
+    data_lost: ErrorForm
+    data_kept: ErrorForm
+    refusal: ErrorForm
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """The rules of one venue. Durations are seconds.
 
-    A source that was told to wait and sends all the same is banned at the
-    `knocks_before_ban`-th time; requests within `knock_grace` of the answer that told it were on
-    the wire already and are no disobedience. Each further ban is `ban_growth` times longer.
+    Args:
+        name: What scenarios call it.
+        errors: The form of every refusal that its rules can lead to.
+        weights: What each request costs. What is not in here, the venue does not know.
+        weight_limit: Cost per source in each `weight_window`.
+        order_rates: Limits on accepted orders.
+        quotas: Limits on requests by what they ask for. A refused one is not counted.
+        tells_wait: Whether a refusal says how long to wait.
+        knocks_before_ban: How often a source that was told to wait may send all the same before
+            it is banned. None: for ever.
+        knock_grace: Requests within it of the answer that told were on the wire already.
+        ban_growth: How much longer each further ban is.
+        checks_time: Whether a request must bear the time, and be fresh.
+        order_ids: Whose numbers name an order.
+        one_socket: Whether requests go over the stream connection, in order, and die with it.
+        locks: Whether trading is locked after a restart until the client unlocks it.
+        subscription_limit: Symbols that one connection may subscribe to.
+        connectivity: What it says of its own way to the venue; None: it has none.
+        notices: What it pushes, as if it were an error, after a request was served.
+        latency: Mean seconds one way; where a scenario does not say.
+        jitter: Largest deviation from it.
+
+    Raises:
+        ValueError: `errors` lacks the form of a refusal that its rules can lead to.
     """
 
     name: str
@@ -102,93 +177,50 @@ class Profile:
     weights: Mapping[Operation, int]
     weight_limit: int
     weight_window: float
-    order_rates: tuple[OrderRateRule, ...]
-    knocks_before_ban: int = 5
+    order_rates: tuple[OrderRateRule, ...] = ()
+    quotas: Mapping[Operation, Quota] = field(default_factory=lambda: MappingProxyType({}))
+    tells_wait: bool = True
+    knocks_before_ban: int | None = 5
     knock_grace: float = 1.0
     ban_seconds: float = 120.0
     ban_growth: float = 4.0
     ban_max_seconds: float = 259_200.0
     connection_limit: int = 300
     connection_window: float = 300.0
+    checks_time: bool = True
     timestamp_lead: float = 1.0
+    order_ids: OrderIds = OrderIds.CLIENT
+    one_socket: bool = False
+    locks: bool = False
+    subscription_limit: int | None = None
+    connectivity: Connectivity | None = None
+    notices: Mapping[Operation, tuple[ErrorForm, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    latency: float = 0.020
+    jitter: float = 0.010
 
+    def __post_init__(self) -> None:
+        missing = [reason for reason in Reason if reason not in {*self.errors, *self._never()}]
+        if missing:
+            raise ValueError(
+                f"expected a form for every refusal of profile {self.name!r}, missing={missing!r}; "
+                "add them to errors"
+            )
 
-_CLIENT_ID_RANGE = r"^[\.A-Z\:/a-z0-9_-]{{1,36}}$"  # doubled braces: it goes through str.format
-
-_BINANCE_ERRORS = {
-    Reason.BAD_PARAMETER: ErrorForm(
-        400, -1130, "Data sent for parameter '{parameter}' is not valid."
-    ),
-    Reason.BAD_SIDE: ErrorForm(400, -1117, "Invalid side."),
-    Reason.BAD_ORDER_TYPE: ErrorForm(400, -1116, "Invalid orderType."),
-    Reason.BAD_CLIENT_ID: ErrorForm(
-        400,
-        -1100,
-        "Illegal characters found in parameter 'newClientOrderId'; "
-        f"legal range is '{_CLIENT_ID_RANGE}'.",
-    ),
-    Reason.BANNED: ErrorForm(
-        418,
-        -1003,
-        "Way too much request weight used; IP banned until {until_ms}. "
-        "Please use WebSocket Streams for live updates to avoid bans.",
-    ),
-    Reason.DUPLICATE_ORDER: ErrorForm(400, -2010, "Duplicate order sent."),
-    Reason.INSUFFICIENT_FUNDS: ErrorForm(
-        400, -2010, "Account has insufficient balance for requested action."
-    ),
-    Reason.KEY_REFUSED: ErrorForm(401, -2015, "Invalid API-key, IP, or permissions for action."),
-    Reason.LOT_SIZE: ErrorForm(400, -1013, "Filter failure: LOT_SIZE"),
-    Reason.MAINTENANCE: ErrorForm(503, -1016, "This service is no longer available."),
-    Reason.MARKET_CLOSED: ErrorForm(400, -2010, "Market is closed."),
-    Reason.MISSING_PARAMETER: ErrorForm(
-        400,
-        -1102,
-        "Mandatory parameter '{parameter}' was not sent, was empty/null, or malformed.",
-    ),
-    Reason.NOTIONAL: ErrorForm(400, -1013, "Filter failure: NOTIONAL"),
-    Reason.ORDER_RATE: ErrorForm(
-        429, -1015, "Too many new orders; current limit is {limit} orders per {interval}."
-    ),
-    Reason.POST_ONLY_WOULD_TAKE: ErrorForm(400, -2010, "Order would immediately match and take."),
-    Reason.PRICE_FILTER: ErrorForm(400, -1013, "Filter failure: PRICE_FILTER"),
-    Reason.TIMESTAMP_AHEAD: ErrorForm(
-        400, -1021, "Timestamp for this request was 1000ms ahead of the server's time."
-    ),
-    Reason.TIMESTAMP_LATE: ErrorForm(
-        400, -1021, "Timestamp for this request is outside of the recvWindow."
-    ),
-    Reason.UNKNOWN_CANCEL: ErrorForm(400, -2011, "Unknown order sent."),
-    Reason.UNKNOWN_ORDER: ErrorForm(400, -2013, "Order does not exist."),
-    Reason.UNKNOWN_SYMBOL: ErrorForm(400, -1121, "Invalid symbol."),
-    Reason.WEIGHT: ErrorForm(
-        429,
-        -1003,
-        "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
-        "Please use WebSocket Streams for live updates to avoid polling the API.",
-    ),
-}
-
-BINANCE = Profile(
-    name="binance",
-    errors=MappingProxyType(_BINANCE_ERRORS),
-    weights=MappingProxyType(
-        {
-            Operation.TIME: 1,
-            Operation.INSTRUMENTS: 20,
-            Operation.ACCOUNT: 20,
-            Operation.PLACE_ORDER: 1,
-            Operation.CANCEL_ORDER: 1,
-            Operation.QUERY_ORDER: 4,
-            Operation.OPEN_ORDERS: 6,
-            Operation.TRADES: 20,
-            Operation.SUBSCRIBE: 2,
-        }
-    ),
-    weight_limit=1200,
-    weight_window=60.0,
-    order_rates=(
-        OrderRateRule(50, 10, "10 SECOND", "X-MBX-ORDER-COUNT-10S"),
-        OrderRateRule(160_000, 86_400, "1 DAY", "X-MBX-ORDER-COUNT-1D"),
-    ),
-)
+    def _never(self) -> Iterator[Reason]:
+        """The refusals that its rules cannot lead to."""
+        if not self.checks_time:
+            yield from (Reason.TIMESTAMP_AHEAD, Reason.TIMESTAMP_LATE)
+        if not self.order_rates:
+            yield Reason.ORDER_RATE
+        if not self.quotas:
+            yield Reason.QUOTA
+        if not self.locks:
+            yield Reason.LOCKED
+        if self.subscription_limit is None:
+            yield Reason.SUBSCRIPTIONS
+        if Operation.QUERY_ORDER not in self.weights:
+            yield Reason.UNKNOWN_ORDER
+        if self.order_ids is OrderIds.SERVER:
+            yield Reason.DUPLICATE_ORDER

@@ -74,6 +74,20 @@ class Streams:
             frame["sequence"] = sequence
             self._push(listeners, frame, now)
 
+    def push_notice(self, account: str, frame: Mapping[str, Any]) -> None:  # Any: JSON
+        """Push what a gateway says of itself to the account's connections; no fault alters it."""
+        data = orjson.dumps(frame)
+        self._ready.extend(
+            (c.connection_id, data)
+            for c in self._connections.values()
+            if account in {"", c.account}
+        )
+
+    def forget_symbols(self) -> None:
+        """Lose every market subscription, as a gateway may that lost its own connection."""
+        for connection in self._connections.values():
+            connection.symbols.clear()
+
     def expire_user(self, account: str, now: float) -> list[str]:
         """End the user streams of an account; return the connections that had one."""
         listeners = self._user_listeners(account)

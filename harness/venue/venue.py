@@ -21,7 +21,8 @@ from harness.venue.hooks import EventHook, InterventionHook, ignore_event, ignor
 from harness.venue.instruments import DEFAULT_INSTRUMENTS, Instrument, amount_of
 from harness.venue.ledger import DEFAULT_ACCOUNT, Account, AccountSpec, Ledger, Order, Trade
 from harness.venue.matching import Market
-from harness.venue.profile import BINANCE, ErrorForm, Profile, Reason, Refused
+from harness.venue.profile import ErrorForm, OrderIds, Profile, Reason, Refused
+from harness.venue.profiles import BINANCE
 from harness.venue.streams import Connection, Streams
 from harness.venue.tape import MarketTrade
 
@@ -62,6 +63,7 @@ class Venue:
             instruments,
             self.ledger,
             self.conditions,
+            order_ids=profile.order_ids,
             publish=self._publish,
             on_intervention=on_intervention,
         )
@@ -78,6 +80,7 @@ class Venue:
             Operation.OPEN_ORDERS: self._open_orders,
             Operation.TRADES: self._trades,
             Operation.SUBSCRIBE: self._subscribe,
+            Operation.UNLOCK: self._unlock,
         }
 
     # -- The market -------------------------------------------------------------------------
@@ -171,6 +174,27 @@ class Venue:
             self._on_intervention(knob_id, connection_id, "user stream expired")
         return expired
 
+    def restart(self) -> None:
+        """Restart the gateway: what it held in memory is gone. Links close by themselves."""
+        self._gate.restart()
+
+    def lose_connectivity(self) -> None:
+        """Say, where the venue says such things, that its gateway is cut off."""
+        if self.profile.connectivity is not None:
+            self._notify("", self.profile.connectivity.lost)
+
+    def regain_connectivity(self, *, keeps_data: bool) -> None:
+        """Say that it is back; without `keeps_data` every market subscription is lost."""
+        if not keeps_data:
+            self._streams.forget_symbols()
+        said = self.profile.connectivity
+        if said is not None:
+            self._notify("", said.data_kept if keeps_data else said.data_lost)
+
+    def _notify(self, account: str, form: ErrorForm) -> None:
+        frame = {"type": "notice", "code": form.code, "msg": form.message}
+        self._streams.push_notice(account, frame)
+
     # -- Requests ---------------------------------------------------------------------------
 
     def handle(self, request: VenueRequest, now: float, *, source_ip: str = "client") -> VenueReply:
@@ -179,6 +203,7 @@ class Venue:
         try:
             self._gate.check(request, source_ip, now)
             reply = self._reply(request, source_ip, self._operations[request.operation](request))
+            self._add_notices(request)
         except Refused as refused:
             reply = self._refuse(request, source_ip, refused)
         return self._altered(request, reply)
@@ -191,6 +216,12 @@ class Venue:
             account = self._account_of(request)
             headers.update(self._gate.order_headers(account.name, self._now))
         return VenueReply(status=200, headers=headers, body=orjson.dumps(body))
+
+    def _add_notices(self, request: VenueRequest) -> None:
+        account = self.ledger.account_of(request.api_key)
+        for form in self.profile.notices.get(request.operation, ()):
+            if account is not None:
+                self._notify(account.name, form)
 
     def _refuse(self, request: VenueRequest, source_ip: str, refused: Refused) -> VenueReply:
         reason = refused.reason
@@ -290,7 +321,10 @@ class Venue:
         return self._desk.query(self._account_of(request), request.params).as_dict()
 
     def _open_orders(self, request: VenueRequest) -> dict[str, Any]:
-        orders: Iterable[Order] = self._account_of(request).open_orders.values()
+        account = self._account_of(request)
+        orders: Iterable[Order] = account.open_orders.values()
+        if request.params.get("ended"):
+            orders = self.ledger.orders_of(account)
         if request.params.get("symbol"):
             instrument = self._desk.market(request.params).instrument
             orders = [order for order in orders if order.instrument is instrument]
@@ -315,8 +349,26 @@ class Venue:
             self._gate.check_signature(request, self._now)
             connection.account = self._account_of(request).name
             connection.user = True
-        connection.symbols.update(dict.fromkeys(symbols))
-        return {"subscribed": list(connection.symbols), "user": connection.user}
+        wanted = {**connection.symbols, **dict.fromkeys(symbols)}
+        limit = self.profile.subscription_limit
+        if limit is not None and len(wanted) > limit:
+            raise Refused(Reason.SUBSCRIPTIONS, limit=limit)
+        connection.symbols = wanted
+        return {
+            "subscribed": list(connection.symbols),
+            "user": connection.user,
+            **self._next_order_id(request),
+        }
+
+    def _next_order_id(self, request: VenueRequest) -> dict[str, int]:
+        account = self.ledger.account_of(request.api_key)
+        if account is None or self.profile.order_ids is not OrderIds.NUMBERED:
+            return {}
+        return {"next_order_id": account.last_order_id + 1}
+
+    def _unlock(self, _request: VenueRequest) -> dict[str, Any]:
+        self._gate.unlock()
+        return {}
 
     def _connection_of(self, request: VenueRequest) -> Connection:
         connection = self._streams.get(required_text(request.params, "connection"))

@@ -185,6 +185,7 @@ class TestRequests:
             "orders.open": "queries",
             "trades": "queries",
             "stream.subscribe": "stream",
+            "unlock": "queries",
         }
 
     def test_a_refusal_of_the_venue_is_a_reply_and_recorded_as_an_error(self, on_wire):

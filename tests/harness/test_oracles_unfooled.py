@@ -219,3 +219,11 @@ def test_a_new_connection_on_which_something_failed_may_be_closed_at_once(story)
     tale = story().add(1, "link.open", "k1", "ok", adapter="A").sent(1.1, "r1", "stream.subscribe")
     tale.done(1.2, "r1", "reset").add(1.3, "link.close", "k1", "clean", adapter="A", by="client")
     assert verdict(tale, "one_reconnect_at_a_time") is PASS
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(50.5, PASS), (54.0, FAIL)])
+def test_a_call_that_is_made_to_wait_for_nothing_is_held_back_too(story, sent, expected):
+    """A breaker that opens for nothing, over calls that outwait it, blocks none of them."""
+    tale = story().probe(9).invoke(50, "o1", client_id="c1").sent(sent, "r1", client_id="c1")
+    tale.done(sent, "r1").back(sent + 1, "o1")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected

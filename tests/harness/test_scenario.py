@@ -32,6 +32,7 @@ from harness.scenario import (
     load_paths,
 )
 from harness.units import format_duration, parse_duration
+from harness.world import NAMES
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -353,7 +354,7 @@ def test_error_prints_one_line_a_mistake(write):
         (
             "kind: refuse, venue: BINANCE, operation: order.plaec, at: 1m, for: 5s",
             "expected one of time, instruments, account, order.place, order.cancel, order.query, "
-            "orders.open, trades, stream.subscribe, operation='order.plaec', "
+            "orders.open, trades, stream.subscribe, unlock, operation='order.plaec', "
             "did you mean 'order.place'?",
         ),
         (
@@ -898,7 +899,7 @@ def test_duration_is_written_in_the_largest_whole_unit(seconds, text):
 
 
 def shipped():
-    return load_paths([SCENARIOS], catalogue=SHIPPED)
+    return load_paths([SCENARIOS], catalogue=SHIPPED, names=NAMES)
 
 
 def test_shipped_scenarios_load_and_prove_enough():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from foxtrot.server.guard import AdapterGuard
-from foxtrot.server.policy import BreakerPolicy, Lane
+from foxtrot.server.policy import BreakerPolicy
 from foxtrot.util import _breaker_gate
 from foxtrot.util._breaker_core import BreakerCore
 from foxtrot.util._breaker_records import CallOutcome
@@ -112,19 +111,6 @@ def a_breaker_that_opens_for_nothing(mp):
         return call
 
     wrap(mp, CircuitBreaker, "call_async", make)
-
-
-@ROOM("garbled_replies", "cancels_get_through")
-def cancels_go_through_the_lane_of_new_orders(mp):
-    """What trips on new orders keeps one from getting out of the old ones."""
-
-    def make(call):
-        def lane_changed(self, lane, *args, **options):
-            return call(self, Lane.ORDERS if lane is Lane.CANCELS else lane, *args, **options)
-
-        return lane_changed
-
-    wrap(mp, AdapterGuard, "call", make)
 
 
 @ROOM("long_outage", "bystanders_unharmed")

@@ -156,6 +156,12 @@ def _in_a_context_of_their_own(mp):
     wrap(mp, AdapterGuard, "_timed", make)
 
 
+@ROOM("disconnect_storm", "retry_success_rate")
+def nothing_is_ever_tried_again(mp):
+    """Every reset is the caller's problem, although a moment later all would have been well."""
+    mp.setattr(AdapterGuard, "_delay", lambda *_: None)
+
+
 @ROOM("garbled_replies", "classification_coverage")
 def a_listener_that_drops_every_other_event(mp):
     """Half of what went wrong is in no log and in no metric."""

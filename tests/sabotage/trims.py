@@ -23,11 +23,13 @@ class Trim:
         duration: Seconds that the market is open.
         faults: When each of the kept faults begins, by its place in the file, counted from 1.
             Each happens once.
+        settle: Seconds to settle in. What must not be restored within the bound takes as many.
         lasts: How long those last that are cut short.
     """
 
     duration: float
     faults: Mapping[int, float]
+    settle: float = 30.0
     lasts: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -39,14 +41,14 @@ TRIMS: Mapping[str, Trim] = {
     "broken_parts": Trim(160.0, {1: 30.0, 3: 100.0, 4: 130.0}),
     "changed_interface": Trim(140.0, {1: 30.0}),
     "clocks_and_sessions": Trim(220.0, {1: 30.0, 2: 90.0, 5: 150.0}),
-    "disconnect_storm": Trim(130.0, {1: 30.0, 2: 60.0, 3: 90.0}),
+    "disconnect_storm": Trim(130.0, {1: 30.0, 2: 60.0, 3: 90.0}, 60.0),
     "expired_certificate": Trim(150.0, {1: 30.0}),
     "fills_in_disorder": Trim(
         280.0, {1: 20.0, 2: 55.0, 3: 90.0, 5: 125.0, 6: 160.0, 7: 200.0, 8: 235.0}
     ),
-    "garbled_replies": Trim(240.0, {1: 30.0, 2: 55.0, 4: 80.0, 5: 105.0, 7: 130.0, 8: 170.0}),
+    "garbled_replies": Trim(255.0, {7: 30.0, 1: 70.0, 2: 95.0, 4: 120.0, 5: 155.0, 8: 185.0}),
     "latency_spike": Trim(130.0, {1: 30.0, 2: 70.0}),
-    "long_outage": Trim(210.0, {1: 30.0, 2: 120.0}, {1: 50.0, 2: 60.0}),
+    "long_outage": Trim(210.0, {1: 30.0, 2: 120.0}, 60.0, {1: 50.0, 2: 60.0}),
     "lost_acknowledgement": Trim(130.0, {1: 30.0, 2: 60.0}),
     "maintenance_window": Trim(90.0, {1: 30.0}),
     "quiet_day": Trim(90.0, {}),
@@ -69,6 +71,7 @@ def trimmed(name: str) -> Scenario:
     return scenario.model_copy(
         update={
             "duration": trim.duration,
+            "settle": trim.settle,
             "faults": faults,
             "drawn": None,
             "unexercised": METRICS,

@@ -25,8 +25,12 @@ class _Overtaken(LinkRule):
         if not self._left:
             return None
         self._left -= 1
-        self._world.loop.call_later(3.0, self._link._arrive_late, request)
+        self._world.loop.call_later(3.0, self._arrive, request)
         return Fail(connection_reset)
+
+    def _arrive(self, request: VenueRequest) -> None:
+        self._link.venue.handle(request, self._world.clock.now())
+        self._link._after_request()
 
 
 class _SlowUserStream(LinkRule):

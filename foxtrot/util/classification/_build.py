@@ -39,6 +39,7 @@ _READS = frozenset(
         "stream.subscribe",
         "time",
         "trades",
+        "unlock",
     }
 )
 _NOT_A_REQUEST = frozenset({Outcome.NONE, Outcome.NOT_SENT})

@@ -20,6 +20,7 @@ from foxtrot.util.classification._fix import (
     FIX_ORDER_REJECTS,
     FIX_SESSION_REJECTS,
 )
+from foxtrot.util.classification._futu import FUTU_CODES
 from foxtrot.util.classification._http import HTTP_STATUSES, WS_CLOSES, WS_EVENTS
 from foxtrot.util.classification._ib import IB_CODES
 from foxtrot.util.classification._python import ERRNOS, PYTHON_TYPES
@@ -39,6 +40,7 @@ _TABLES: Mapping[str, Table] = MappingProxyType(
         "ws_event": WS_EVENTS,
         "binance": BINANCE_CODES,
         "ib": IB_CODES,
+        "futu": FUTU_CODES,
         "fix_session_reject": FIX_SESSION_REJECTS,
         "fix_business_reject": FIX_BUSINESS_REJECTS,
         "fix_order_reject": FIX_ORDER_REJECTS,
@@ -130,7 +132,7 @@ class Classifier:
         """The FoxtrotError that a bare code stands for.
 
         Args:
-            source: Whose code it is: `http`, `ws_close`, `ws_event`, `binance`, `ib`,
+            source: Whose code it is: `http`, `ws_close`, `ws_event`, `binance`, `ib`, `futu`,
                 `fix_session_reject`, `fix_business_reject`, `fix_order_reject`,
                 `fix_cancel_reject`, or a source of `with_table`.
             code: The code; numbers may come as text.

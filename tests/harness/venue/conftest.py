@@ -11,7 +11,8 @@ import pytest
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.venue.instruments import DEFAULT_INSTRUMENTS
 from harness.venue.ledger import AccountSpec
-from harness.venue.profile import BINANCE, Profile
+from harness.venue.profile import Profile
+from harness.venue.profiles import BINANCE
 from harness.venue.tape import MarketTrade
 from harness.venue.venue import Venue
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.venue.limits import Denial, OrderRateLimiter, RequestLimiter
-from harness.venue.profile import BINANCE, OrderRateRule
+from harness.venue.profile import OrderRateRule
+from harness.venue.profiles import BINANCE
 
 PROFILE = replace(BINANCE, weight_limit=2, knocks_before_ban=3)
 EPOCH = 1_700_000_000.0  # 20 s into a minute

@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.venue.conditions import Halt, Replies, Skew
 from harness.venue.instruments import DEFAULT_INSTRUMENTS
-from harness.venue.profile import BINANCE, Reason
 from harness.venue.tape import MarketTrade, random_tape
 from harness.venue.venue import Venue
 
 EPOCH = 1_700_000_000.0
-
-
-def test_every_reason_and_operation_has_its_form_in_the_profile() -> None:
-    assert set(BINANCE.errors) == set(Reason)
-    assert set(BINANCE.weights) == set(Operation)
 
 
 def test_instruments_describe_filters_and_status(bench: Any) -> None:

@@ -1,0 +1,65 @@
+"""What ccxt does not tell of its WebSockets: which one was replaced, and which still answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from foxtrot.util.clock import Clock
+
+__all__ = ["Sockets", "close_client"]
+
+_LOOK_FOR_PONG = 0.02
+_GOODBYE = 0.25
+
+
+class Sockets:
+    """The WebSockets of one ccxt client, by their urls, as its `clients` has them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, int] = {}
+        self._pongs_due: dict[int, int] = {}
+
+    def has_replaced(self, clients: Mapping[str, Any]) -> bool:
+        """Whether any connection is another than at the last look. Any: ccxt has no types."""
+        replaced = [url for url, each in list(clients.items()) if self._is_another(url, each)]
+        return bool(replaced)
+
+    async def ping(self, clients: Mapping[str, Any]) -> bool:
+        """A round trip on each open connection; False where none is open. The caller bounds it."""
+        sockets = [each for each in clients.values() if each.connection]
+        await asyncio.gather(*(self._round_trip(each) for each in sockets))
+        return bool(sockets)
+
+    def _is_another(self, url: str, client: Any) -> bool:
+        connection = client.connection
+        if connection is None or connection.closed:
+            return False
+        before, self._known[url] = self._known.get(url), id(connection)
+        return before not in {None, id(connection)}
+
+    async def _round_trip(self, client: Any) -> None:
+        # A pong bears no name. One that is late answers an earlier ping, which had been given up,
+        # and says nothing of this one.
+        key, came_late = id(client), client.lastPong is not None
+        self._pongs_due[key] = max(0, self._pongs_due.get(key, 0) - came_late) + 1
+        client.lastPong = None
+        await client.connection.ping()
+        while self._pongs_due[key]:
+            await self._clock.sleep(_LOOK_FOR_PONG)
+            if client.lastPong is not None:
+                client.lastPong = None
+                self._pongs_due[key] -= 1
+
+
+async def close_client(client: Any) -> None:
+    """Close a ccxt client, whose sockets may wait for a goodbye that never comes."""
+    with suppress(Exception):  # one that cannot be closed is not used again either
+        async with asyncio.timeout(_GOODBYE):
+            await client.close_ws_clients()
+    client.clients.clear()
+    with suppress(Exception):
+        await client.close()

@@ -1,0 +1,208 @@
+"""Drives scenarios in real time, each in a world of its own, and judges them as the simulated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import traceback
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from foxtrot.server.policy import EnginePolicy
+from foxtrot.util.clock import Clock
+from foxtrot.util.errors import FoxtrotError
+from harness.batch import Finished, Job
+from harness.history import History, read_history
+from harness.live.world import LiveWorld, open_world
+from harness.run import (  # the same beginning and end in both modes, word for word
+    HISTORY_NAME,
+    Simulation,
+    _announce,
+    _read_final,
+    policy_of,
+)
+from harness.scenario import Scenario
+from harness.toxiproxy import AsyncToxiproxy, Toxiproxy
+from harness.verdict import judge
+from harness.world import World, subscriptions
+
+__all__ = ["drive", "run_live"]
+
+_TASKS: contextvars.ContextVar[set[asyncio.Task[Any]] | None] = contextvars.ContextVar(
+    "tasks", default=None
+)
+
+
+@dataclass(slots=True)
+class _Time:
+    """Seconds since the start of a run, of which there is a clock once its venue listens."""
+
+    clock: Clock | None = None
+
+    def now(self) -> float:
+        return 0.0 if self.clock is None else self.clock.now()
+
+
+def run_live(
+    jobs: Sequence[Job],
+    toxiproxy: Toxiproxy,
+    *,
+    at_a_time: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> list[Finished]:
+    """Drive jobs, `at_a_time` of them side by side; the results come in their order.
+
+    Each has a venue, a proxy and an engine of its own. Ctrl-C ends them all, lifts every fault,
+    and keeps what was written: the ending of such a job is `interrupted`, or `not run`.
+
+    Args:
+        jobs: What to drive.
+        toxiproxy: Where the proxies are made. The caller closes it.
+        at_a_time: How many share this process. Too many slow each other's clients down.
+        on_progress: Told how many have ended.
+    """
+    done: dict[int, Finished] = {}
+    for job in jobs:
+        job.folder.mkdir(parents=True, exist_ok=True)
+
+    async def one(number: int, job: Job, turn: asyncio.Semaphore) -> None:
+        async with turn:
+            simulation = await drive(
+                job.scenario,
+                job.folder,
+                policy=policy_of(job.scenario, job.policy),
+                toxiproxy=toxiproxy,
+                keep=lambda each: done.__setitem__(number, _judged(job, each)),
+            )
+        done[number] = _judged(job, simulation)
+        on_progress(len(done))
+
+    async def everything() -> None:
+        asyncio.get_running_loop().set_task_factory(_counted)
+        turn = asyncio.Semaphore(at_a_time)
+        await asyncio.gather(*(one(number, job, turn) for number, job in enumerate(jobs)))
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(everything())
+    return [done.get(number, Finished(job)) for number, job in enumerate(jobs)]
+
+
+async def drive(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    policy: EnginePolicy,
+    toxiproxy: Toxiproxy,
+    keep: Callable[[Simulation], None] = lambda _: None,
+) -> Simulation:
+    """Drive a scenario in real time and write its history into `folder`, which is there.
+
+    When it is cancelled it cleans up, hands what there is to `keep`, and passes that on.
+    """
+    path, time = folder / HISTORY_NAME, _Time()
+    tasks: set[asyncio.Task[Any]] = set()
+    ending, detail = "completed", ""
+    with History(path, time.now) as history:
+        try:
+            # A task of its own, so that its context, and with it the count, is of this run alone.
+            _TASKS.set(tasks)
+            await asyncio.create_task(
+                _world(scenario, policy, history, AsyncToxiproxy(toxiproxy), time)
+            )
+        except asyncio.CancelledError:
+            ending = "interrupted"
+            raise
+        except Exception as exc:
+            where = traceback.extract_tb(exc.__traceback__)[-1]
+            ending = "crashed"
+            detail = f"{type(exc).__name__}: {exc} ({Path(where.filename).name}:{where.lineno})"
+        finally:
+            _TASKS.set(None)
+            left = sorted(task.get_name() for task in tasks if not task.done())
+            history.record(
+                "run.end",
+                scenario.name,
+                ending,
+                leftover_tasks=left,
+                failures=[],
+                detail=detail,
+            )
+            history.close()
+            simulation = Simulation(path, history.digest, ending, detail)
+            keep(simulation)
+    return simulation
+
+
+async def _world(
+    scenario: Scenario,
+    policy: EnginePolicy,
+    history: History,
+    toxiproxy: AsyncToxiproxy,
+    time: _Time,
+) -> None:
+    async with open_world(scenario, policy, history, toxiproxy) as world:
+        time.clock = world.clock
+        try:
+            await _live(world, policy)
+        finally:
+            await world.heal_all()
+            await world.tasks.end()
+
+
+async def _live(world: LiveWorld, policy: EnginePolicy) -> None:
+    scenario = world.scenario
+    as_simulated = cast(World, world)
+    _announce(as_simulated, policy)
+    world.strategy.listen()
+    world.probe.listen()
+    for name in world.venues:
+        await _connect(world, name)
+    trading = world.tasks.spawn("strategy", world.strategy.trade())
+    probing = world.tasks.spawn("probe", world.probe.run())
+    world.start_faults()
+    await world.clock.sleep(scenario.duration - world.clock.now())
+    trading.cancel()
+    await world.heal_all()
+    world.history.record("run.settle", scenario.name)
+    await world.clock.sleep(scenario.settle)
+    probing.cancel()  # or it would take the closing, which here takes time, for trouble
+    await world.probe.sample_all()
+    _read_final(as_simulated)
+    world.history.record("run.shutdown", scenario.name)
+    report = await world.engine.close()
+    world.history.record(
+        "run.closed",
+        scenario.name,
+        "timeout" if report.timed_out else "ok",
+        open_orders=[order.orderid for order in report.open_orders],
+    )
+
+
+async def _connect(world: LiveWorld, name: str) -> None:
+    try:
+        await world.engine.subscribe(subscriptions(cast(World, world), name), name)
+        await world.engine.connect(name)
+    except (FoxtrotError, TimeoutError):
+        pass  # recovery has it; what it does not mend, the probe sees
+
+
+def _judged(job: Job, simulation: Simulation) -> Finished:
+    result = judge(read_history(simulation.path), digest=simulation.digest)
+    return Finished(job, result, None, simulation.ending, simulation.detail)
+
+
+def _counted(
+    loop: asyncio.AbstractEventLoop,
+    work: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+    context: contextvars.Context | None = None,
+) -> asyncio.Task[Any]:
+    """Make a task, and count it among those of the run in whose context it was started."""
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    tasks = (context or contextvars.copy_context()).get(_TASKS)
+    if tasks is not None:
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    return task
