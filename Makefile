@@ -24,7 +24,7 @@ soak: $(STAMP)
 	FOXTROT_SOAK=100000 $(PYTEST) -q tests/foxtrot/server/test_orders.py
 
 test: $(STAMP)
-	$(PYTEST) -q -m "not live"
+	$(PYTEST) -q -n auto -m "not live"
 
 # The same over real sockets, through toxiproxy-server. Skips with a line that says how to get it.
 live: $(STAMP) toxiproxy

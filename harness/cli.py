@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -69,6 +70,13 @@ Out = Annotated[
 ]
 
 
+class Mode(StrEnum):
+    """How scenarios are run."""
+
+    VIRTUAL = "virtual"
+    LIVE = "live"
+
+
 def main() -> None:
     """The console script."""
     try:
@@ -99,12 +107,23 @@ def run(
         bool, typer.Option("--coverage", help="Print which corners of the fault space are left.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option(min=1, help="Scenarios at a time. [default: one per core]")
-    ] = os.cpu_count() or 1,
+        int | None,
+        typer.Option(min=1, help="Scenarios at a time. [default: one per core; four of them live]"),
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="Virtual time, or real sockets through toxiproxy and ccxt.")
+    ] = Mode.VIRTUAL,
+    toxiproxy: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of a server for live mode. [default: find or start one]"),
+    ] = None,
 ) -> None:
-    """Run scenarios in virtual time; write verdict and reports."""
+    """Run scenarios, in virtual time unless told otherwise; write verdict and reports."""
     if policy is not None and policy not in POLICIES:
         _refuse_word("--policy", policy, tuple(POLICIES))
+    if mode is Mode.LIVE and (check_determinism or control):
+        _refuse("--mode live: expected neither --check-determinism nor --control with it")
+    cores = os.cpu_count() or 1
     scenarios = _load(paths)
     mix = _mix(paths, scenarios)
     if seed is not None:
@@ -113,8 +132,13 @@ def run(
     work = [Job(each, _folder(folder / each.name), policy) for each in scenarios]
     if control:
         work = [arm for job in work for arm in with_control(job)]
-    finished = _with_progress(work, jobs, check_determinism)
-    result = _pooled(finished, _command(paths, seed, policy, control), seed, mix)
+    command = _command(paths, seed, policy, control, mode)
+    if mode is Mode.LIVE:
+        finished = _driven(work, toxiproxy, jobs or 4 * cores)
+        result = _compared(_pooled(finished, command, seed, mix), finished)
+    else:
+        finished = _with_progress(work, jobs or cores, check_determinism)
+        result = _pooled(finished, command, seed, mix)
     _report(result, folder)
     if coverage:
         _tell_gaps(result)
@@ -274,6 +298,45 @@ def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> l
         )
 
 
+def _driven(work: Sequence[Job], toxiproxy: str | None, at_a_time: int) -> list[Finished]:
+    try:
+        from harness.live import command  # noqa: PLC0415 - its libraries are an extra
+        from harness.toxiproxy import ToxiproxyError  # noqa: PLC0415 - as above
+    except ImportError as error:
+        _refuse(f"--mode live: {error}; get it by: pip install 'foxtrot-resilience[live,ccxt]'")
+    scenarios = [job.scenario for job in work]
+    refused = command.refusals(scenarios)
+    if refused:
+        _refuse_mistakes(refused)
+    for line in command.left_out(scenarios):
+        _tell(line)
+    seconds = max((each.duration + each.settle for each in scenarios), default=0.0)
+    _tell(
+        f"driving {_count(len(work), 'scenario')} in real time, {at_a_time} at once, "
+        f"the longest {seconds:.0f} s"
+    )
+    try:
+        return command.drive_all(
+            work,
+            toxiproxy,
+            at_a_time=at_a_time,
+            on_progress=lambda done: _tell(f"{done} of {len(work)} done"),
+        )
+    except (ToxiproxyError, ValueError) as error:
+        _refuse(f"--mode live: {error}")
+
+
+def _compared(result: RunResult, finished: Sequence[Finished]) -> RunResult:
+    """The result, worsened by what came out differently in virtual time."""
+    from harness.live.command import parities  # noqa: PLC0415 - its libraries are an extra
+
+    pairs = parities(finished)
+    differences = [f"parity: {line}" for pair in pairs for line in pair.differences]
+    same = sum(not pair.differences for pair in pairs)
+    _out.print(f"parity: {same} of {_count(len(pairs), 'scenario')} the same in virtual time")
+    return _worsened(result, Verdict.FAIL, differences) if differences else result
+
+
 def _pooled(
     finished: Sequence[Finished], command: str, seed: int | None, mix: Mix | None
 ) -> RunResult:
@@ -373,11 +436,14 @@ def _digest(path: Path) -> str:
     return ""
 
 
-def _command(paths: Sequence[Path], seed: int | None, policy: str | None, control: bool) -> str:
+def _command(
+    paths: Sequence[Path], seed: int | None, policy: str | None, control: bool, mode: Mode
+) -> str:
     words = ["foxtrot-chaos", "run", *map(str, paths)]
     words += [] if seed is None else ["--seed", str(seed)]
     words += [] if policy is None else ["--policy", policy]
     words += ["--control"] if control else []
+    words += [] if mode is Mode.VIRTUAL else ["--mode", mode.value]
     return shlex.join(words)
 
 

@@ -165,7 +165,7 @@ SIMULATION_ONLY: Mapping[str, str] = MappingProxyType(
         "blocked_loop": "it stops the client's own event loop, and with it whoever would end it",
         "clock_jump": "it would move the clock of the machine, for everybody on it",
         "component_crash": "it is a part of the client's process, which no network reaches",
-        "connectivity_lost": "IB's own word for a lost upstream: the wire speaks Binance's protocol",
+        "connectivity_lost": "it is IB's own message, and the wire speaks Binance's protocol",
         "dns": "a proxy is connected to by address: no name is looked up on the way",
         "gateway_restart": "Futu's gateway is a process of its own, which the wire does not have",
         "handler_exception": "it is code of the client's process, which no network reaches",

@@ -78,7 +78,7 @@ def test_announced_metric_that_did_count_is_judged(story):
 
 
 def test_target_of_the_scenario_counts_in_the_scenario(story):
-    tale = good(story, targets={"mttr_seconds": 5.0}).finished()
+    tale = good(story, targets={"mttr_seconds": 0.5}).finished()
     assert metric(judge(tale.events), "mttr_seconds").verdict is Verdict.FAIL
 
 

@@ -6,8 +6,8 @@ from foxtrot.adapter import simulated
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
+from foxtrot.server.orders import OrderPipeline
 from foxtrot.server.recoveries import Recoveries
-from foxtrot.server.watch import Watch
 from foxtrot.util.errors import ErrorCategory
 from foxtrot.util.recovery import ErrorRecoveryManager, RecoveryAction
 
@@ -210,8 +210,7 @@ def a_gap_in_the_prices_is_not_told(mp):
 def ready_before_anything_is_reconciled(mp):
     """Trading resumes on books that are out of date, and they stay so."""
 
-    async def bring_up(self, connection):
-        connection.ready = True
-        self._became_ready(connection)
+    async def reconcile(self, connection):
+        """Everything is taken to be as it was."""
 
-    mp.setattr(Watch, "bring_up", bring_up)
+    mp.setattr(OrderPipeline, "reconcile", reconcile)
