@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -31,6 +30,7 @@ from harness.batch import Finished, Job, run_all
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.describe import explain, listing
 from harness.history import HistoryError, read_history
+from harness.live.mode import CannotDriveError, Mode, drive_live, parity_differences
 from harness.manifest import find_manifest, load_manifest
 from harness.mix import Mix, mix_of
 from harness.report.table import result_table
@@ -68,13 +68,6 @@ Paths = Annotated[
 Out = Annotated[
     Path | None, typer.Option(help="Where the reports go. [default: reports/run-<date>-<time>]")
 ]
-
-
-class Mode(StrEnum):
-    """How scenarios are run."""
-
-    VIRTUAL = "virtual"
-    LIVE = "live"
 
 
 def main() -> None:
@@ -300,40 +293,15 @@ def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> l
 
 def _driven(work: Sequence[Job], toxiproxy: str | None, at_a_time: int) -> list[Finished]:
     try:
-        from harness.live import command  # noqa: PLC0415 - its libraries are an extra
-        from harness.toxiproxy import ToxiproxyError  # noqa: PLC0415 - as above
-    except ImportError as error:
-        _refuse(f"--mode live: {error}; get it by: pip install 'foxtrot-resilience[live,ccxt]'")
-    scenarios = [job.scenario for job in work]
-    refused = command.refusals(scenarios)
-    if refused:
-        _refuse_mistakes(refused)
-    for line in command.left_out(scenarios):
-        _tell(line)
-    seconds = max((each.duration + each.settle for each in scenarios), default=0.0)
-    _tell(
-        f"driving {_count(len(work), 'scenario')} in real time, {at_a_time} at once, "
-        f"the longest {seconds:.0f} s"
-    )
-    try:
-        return command.drive_all(
-            work,
-            toxiproxy,
-            at_a_time=at_a_time,
-            on_progress=lambda done: _tell(f"{done} of {len(work)} done"),
-        )
-    except (ToxiproxyError, ValueError) as error:
-        _refuse(f"--mode live: {error}")
+        return drive_live(work, toxiproxy, at_a_time=at_a_time, tell=_tell)
+    except CannotDriveError as error:
+        _refuse_mistakes(list(error.args))
 
 
 def _compared(result: RunResult, finished: Sequence[Finished]) -> RunResult:
-    """The result, worsened by what came out differently in virtual time."""
-    from harness.live.command import parities  # noqa: PLC0415 - its libraries are an extra
-
-    pairs = parities(finished)
-    differences = [f"parity: {line}" for pair in pairs for line in pair.differences]
-    same = sum(not pair.differences for pair in pairs)
-    _out.print(f"parity: {same} of {_count(len(pairs), 'scenario')} the same in virtual time")
+    """The result, worsened by what came out otherwise in virtual time."""
+    differences = parity_differences(finished)
+    _out.print(f"parity with virtual time: {_count(len(differences), 'difference')}")
     return _worsened(result, Verdict.FAIL, differences) if differences else result
 
 

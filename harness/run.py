@@ -168,7 +168,7 @@ async def _connect(world: World, name: str) -> None:
     try:
         await world.engine.subscribe(subscriptions(world, name), name)
         await world.engine.connect(name)
-    except (FoxtrotError, TimeoutError):
+    except FoxtrotError:
         pass  # recovery has it; what it does not mend, the probe sees
 
 

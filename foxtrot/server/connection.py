@@ -186,33 +186,42 @@ class AdapterConnection:
     def require_fresh(self) -> None:
         """Raise MarketDataError for a subscription whose newest tick is too old, or never came."""
         for request in self.subscriptions:
-            age = self._age(request)
-            if age > self._policy.stale_after:
-                raise MarketDataError(
-                    request.vt_symbol,
-                    f"no tick for {age:.1f} s",
-                    clock=self._clock,
-                    context={
-                        "adapter": self.name,
-                        "operation": "stream",
-                        "code": "stale",
-                        "vt_symbol": request.vt_symbol,
-                        "data_age": round(age, 3),
-                    },
-                )
+            if self._age(request) > self._policy.stale_after:
+                raise self._silent(request)
 
     def is_ticking(self) -> bool:
         """Whether every subscription has a tick of this connection that is not stale."""
-        return all(
-            request.vt_symbol in self._ticked_at and self._age(request) <= self._policy.stale_after
-            for request in self.subscriptions
-        )
+        return all(self._is_alive(request) for request in self.subscriptions)
 
     async def wait_ticking(self) -> None:
-        """Return when `is_ticking`; the caller bounds the wait."""
-        while not self.is_ticking():
-            self._ticked.clear()
-            await self._ticked.wait()
+        """Return when `is_ticking`; raise MarketDataError when that takes too long."""
+        try:
+            async with asyncio.timeout(self._policy.call_timeout):
+                while not self.is_ticking():
+                    self._ticked.clear()
+                    await self._ticked.wait()
+        except TimeoutError as exc:
+            silent = next(r for r in self.subscriptions if not self._is_alive(r))
+            raise self._silent(silent) from exc
+
+    def _silent(self, request: SubscribeRequest) -> MarketDataError:
+        age = self._age(request)
+        return MarketDataError(
+            request.vt_symbol,
+            f"no tick for {age:.1f} s",
+            clock=self._clock,
+            context={
+                "adapter": self.name,
+                "operation": "stream",
+                "code": "stale",
+                "vt_symbol": request.vt_symbol,
+                "data_age": round(age, 3),
+            },
+        )
+
+    def _is_alive(self, request: SubscribeRequest) -> bool:
+        ticked = request.vt_symbol in self._ticked_at
+        return ticked and self._age(request) <= self._policy.stale_after
 
     def _age(self, request: SubscribeRequest) -> float:
         newest = self._ticked_at.get(request.vt_symbol, self._connected_at)

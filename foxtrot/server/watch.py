@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -51,11 +50,9 @@ class Watch:
 
         Raises:
             FoxtrotError: The venue could not be asked, or the connection broke meanwhile.
-            TimeoutError: A subscription stayed silent.
         """
         connection_id = connection.adapter.connection_id
-        async with asyncio.timeout(self._policy.call_timeout):
-            await connection.wait_ticking()
+        await connection.wait_ticking()
         await self._pipeline.reconcile(connection)
         connection.require_open()
         connection.require_reports()
@@ -85,7 +82,7 @@ class Watch:
             return
         if not connection.ready or self._pipeline.needs_reconcile(connection.name):
             # What fails in here was surfaced by the guard, or is seen at the next heartbeat.
-            with suppress(FoxtrotError, TimeoutError):
+            with suppress(FoxtrotError):
                 await self.bring_up(connection)
 
     def _of_stream(self, connection: AdapterConnection, exc: Exception) -> FoxtrotError:

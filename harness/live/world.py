@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ async def open_world(
     Whatever ends the block, the engine is closed, every fault is off and the venue is gone.
     """
     spec = scenario.venues[0]
-    secret = secrets.token_hex(16)
+    secret = f"secret-of-{spec.name}"  # of an account that exists for this run, on loopback
     books, streams = Books(history), RandomStreams(scenario.seed)
     link: LiveLink
     clock: VenueClock

@@ -6,7 +6,7 @@ import pytest
 
 from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.server.engine import ErrorSurfaced
-from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError
+from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError, MarketDataError
 from harness.network import Replace
 
 
@@ -37,7 +37,7 @@ def test_silent_subscription_keeps_it_from_being_ready(play, tools):
     async def body(bench):
         bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
         await bench.connection.reconnect()
-        with pytest.raises(TimeoutError):
+        with pytest.raises(MarketDataError, match="no tick"):
             await bench.engine.bring_up(bench.connection)
 
     play(body, heartbeat_interval=1000.0)

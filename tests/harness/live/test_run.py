@@ -1,0 +1,124 @@
+"""Every live story, driven through a real toxiproxy-server by a real ccxt client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.batch import Finished, Job
+from harness.history import Event, read_history
+
+pytestmark = [
+    pytest.mark.live,
+    # What ccxt and its dependencies warn of is theirs.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+NAMES = sorted(path.stem for path in (Path(__file__).parents[3] / "scenarios/live").glob("*.yaml"))
+
+#: The fault of each story as `facts/toxiproxy.md` and the venue have it, and what it is told as.
+TOLD = {
+    "closed_door": ("refuse", "connection"),
+    "cut_reply": ("truncated", "connection"),
+    "hung_up": ("disconnect", "connection"),
+    "long_way": ("latency", "connection"),
+    "lost_reply": ("ack_lost", "connection"),
+    "narrow_way": ("slow_link", "connection"),
+    "shown_out": ("ban", "rate_limit"),
+    "swallowed": ("blackhole", "connection"),
+    "too_many": ("rate_limit", "rate_limit"),
+}
+
+
+@pytest.fixture(scope="module")
+def driven(server: Any, stories: Any, tmp_path_factory: Any) -> dict[str, Finished]:
+    """All of them side by side: they wait more than they work."""
+    from harness.live.run import run_live  # noqa: PLC0415 - its libraries may be missing
+    from harness.toxiproxy import Toxiproxy  # noqa: PLC0415 - as above
+
+    folder = tmp_path_factory.mktemp("live")
+    jobs = [Job(each, folder / each.name) for each in stories]
+    with Toxiproxy(server.address) as client:
+        finished = run_live(jobs, client, at_a_time=len(jobs))
+        names = client.names()
+    assert len(names) == len(jobs), "one proxy each"
+    return {each.job.name: each for each in finished}
+
+
+@pytest.fixture
+def events(driven: dict[str, Finished], name: str) -> list[Event]:
+    return list(read_history(driven[name].job.folder / "history.jsonl"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestStory:
+    def test_it_passes_by_the_same_judge(self, driven: dict[str, Finished], name: str) -> None:
+        """The core recovers on real sockets, and no order is doubled or lost."""
+        each = driven[name]
+        assert each.result is not None
+        assert (each.ending, each.detail) == ("completed", "")
+        assert (each.result.verdict.value, each.result.reasons) == ("pass", ())
+
+    def test_it_comes_to_the_same_in_virtual_time(
+        self, driven: dict[str, Finished], name: str
+    ) -> None:
+        """The same file, the same verdict, classification and ledger facts in both modes."""
+        from harness.live.command import parities  # noqa: PLC0415 - its libraries may be missing
+
+        (pair,) = parities([driven[name]])
+        kind, category = TOLD[name]
+        assert pair.differences == ()
+        assert pair.live.categories == {kind: (category,)}
+        assert (pair.live.doubled, pair.live.lost, pair.live.apart) == ((), (), ())
+
+    def test_its_fault_is_on_once_touches_something_and_is_healed(
+        self, events: list[Event]
+    ) -> None:
+        """Nothing is green that did not happen, and nothing is left on."""
+        told = [(e.kind, e.outcome) for e in events if e.source == "fault"]
+        others = [each for each in told if each[0] != "fault.fired"]
+        assert ("fault.fired", "") in told
+        assert others == [("fault.begin", ""), ("fault.end", ""), ("fault.healed", "ok")]
+
+    def test_a_request_has_one_name_on_both_sides_of_the_wire(self, events: list[Event]) -> None:
+        """What the venue says of a request is found under the name that the client gave it."""
+        sent = {e.id for e in events if e.kind == "link.sent"}
+        asked = {
+            e.details["request_id"]
+            for e in events
+            if e.kind == "venue.order" and e.details["request_id"]
+        }
+        assert asked
+        assert asked <= sent
+
+    def test_every_order_sent_was_asked_for(self, events: list[Event]) -> None:
+        """The requests of the strategy are tied to its calls without asking the core."""
+        calls = {e.id for e in events if e.kind == "client.invoke"}
+        placed = [
+            e.details["call"]
+            for e in events
+            if e.kind == "link.sent" and e.details["operation"] == "order.place"
+        ]
+        assert placed
+        assert set(placed) <= calls
+
+
+class TestAfterwards:
+    def test_the_server_has_no_proxy_left(self, driven: dict[str, Finished], server: Any) -> None:
+        """Every fault is gone from the server, and with it what they were imposed on."""
+        from harness.toxiproxy import Transport  # noqa: PLC0415 - its libraries may be missing
+
+        assert driven
+        assert Transport().get(f"http://{server.address}/proxies").json() == {}
+
+    def test_no_secret_and_no_signature_is_written_down(self, driven: dict[str, Finished]) -> None:
+        """Neither a key's secret nor what it signed is in a history."""
+        files = [path for each in driven.values() for path in each.job.folder.rglob("*")]
+        assert len(files) == len(driven)
+        for path in files:
+            text = path.read_text()
+            assert "secret-of-" not in text
+            assert "signature" not in text
