@@ -22,6 +22,7 @@ from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
+    ErrorCategory,
     ErrorSeverity,
     FoxtrotError,
     MarketDataError,
@@ -396,6 +397,9 @@ class SimulatedAdapter(BaseAdapter):
             adapter=self.adapter_name,
             operation="stream",
         )
+        if error.category is ErrorCategory.MARKET_DATA:  # of every stream that there is
+            symbols = (f"{symbol}.{self.exchange.value}" for symbol in self._tick_sequence)
+            error.context |= {"vt_symbol": ", ".join(symbols), "data_age": 0.0}
         if error.severity is not ErrorSeverity.LOW:
             self._push_error(error)
 

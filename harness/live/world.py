@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from foxtrot.server.engine import MainEngine
@@ -34,6 +34,8 @@ __all__ = ["LiveWorld", "open_world"]
 
 # ccxt's own patience, which only tells when the adapter's, 5 s, has not.
 _CCXT_PATIENCE = 8.0
+# Somebody may be waiting for it at a terminal, after Ctrl-C.
+_CLOSING = 8.0
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ async def open_world(
         proxied.link = link
         recorder, tasks = Recorder(history), Tasks()
         engine = MainEngine(
-            policy=policy,
+            policy=replace(policy, shutdown_timeout=min(policy.shutdown_timeout, _CLOSING)),
             rng=streams.stream("engine"),
             alert_sinks=[recorder.on_alert],
             listeners=[recorder.on_event],

@@ -29,7 +29,7 @@ def binary() -> Path:
     missing = [name for name in ("aiohttp", "ccxt", "requests", "toxiproxy") if not find_spec(name)]
     if missing:
         _unavailable(f"live mode needs {', '.join(missing)}")
-    from harness.toxiproxy import Address, ToxiproxyMissingError, find_server  # noqa: PLC0415
+    from harness.toxiproxy import Address, ToxiproxyMissingError, find_server
 
     try:
         found = find_server()
@@ -43,7 +43,7 @@ def binary() -> Path:
 @pytest.fixture(scope="module")
 def server(binary: Path) -> Iterator[object]:
     """A running server of these tests' own."""
-    from harness.toxiproxy import ToxiproxyServer  # noqa: PLC0415 - its libraries may be missing
+    from harness.toxiproxy import ToxiproxyServer
 
     with ToxiproxyServer.start(binary) as running:
         yield running

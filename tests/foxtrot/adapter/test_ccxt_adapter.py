@@ -1,0 +1,258 @@
+"""The adapter over the real ccxt client, against the venue on the wire, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from foxtrot.adapter.ccxt_adapter import CcxtAdapter, binance_client
+from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.errors import ErrorCategory, FoxtrotError, Outcome
+from foxtrot.util.event import EVENT_ERROR, EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
+from foxtrot.util.object import CancelRequest, OrderRequest, SubscribeRequest
+
+pytest.importorskip("ccxt", reason="pip install ccxt")
+pytest.importorskip("aiohttp", reason="pip install aiohttp")
+
+pytestmark = [
+    pytest.mark.asyncio,
+    # What ccxt and its dependencies warn of is theirs.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+SYMBOL = "BTCUSDT"
+PATIENCE = 5.0
+
+
+@pytest.fixture(autouse=True)
+def _cleared() -> Iterator[None]:
+    """What the library leaves unclosed must not trouble the tests after these."""
+    yield
+    gc.collect()
+
+
+class Sink:
+    """What the adapter pushed, by type."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: str) -> list[Any]:
+        return [event.data for event in self.events if event.type == kind]
+
+
+class Desk:
+    """An adapter, what it pushed, and the venue that it talks to."""
+
+    def __init__(self, server: Any, *, timeout: float = 2.0) -> None:
+        self.server = server
+        self.sink = Sink()
+        self.adapter = CcxtAdapter(
+            self.sink, "BINANCE", client=self._client, request_timeout=timeout
+        )
+
+    def _client(self) -> Any:
+        client = binance_client({"apiKey": "key-main", "secret": "secret-main"})
+        api, ws = client.urls["api"], self.server.url.replace("http", "ws")
+        client.urls["api"] = {
+            **{
+                name: url.replace("https://api.binance.com", self.server.url)
+                for name, url in api.items()
+                if isinstance(url, str)
+            },
+            "ws": {
+                **api["ws"],
+                "spot": f"{ws}/ws",
+                "ws-api": {**api["ws"]["ws-api"], "spot": f"{ws}/ws-api/v3"},
+            },
+        }
+        return client
+
+    async def watch(self) -> None:
+        await self.adapter.subscribe([SubscribeRequest(symbol=SYMBOL, exchange=Exchange.BINANCE)])
+        await self.until(lambda: bool(self.sink.of(EVENT_TICK)))
+        await self.until(lambda: len(self.server.front.connection_ids()) == 2)
+        await asyncio.sleep(0.1)  # the account's stream is open, and now also subscribed
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not what():  # noqa: ASYNC110 - what it waits for is the venue's, and sets nothing
+                await asyncio.sleep(0.01)
+
+    async def refused(self, call: Any) -> FoxtrotError:
+        with pytest.raises(FoxtrotError) as caught:
+            await call
+        return caught.value
+
+
+@asynccontextmanager
+async def _desk(**options: Any) -> AsyncIterator[Desk]:
+    from harness.wire import WireConfig, WireServer
+
+    async with WireServer(WireConfig(tick_interval=0.05)) as server:
+        desk = Desk(server, **options)
+        await desk.adapter.connect()
+        try:
+            yield desk
+        finally:
+            await desk.adapter.disconnect()
+
+
+def buys(reference: str, **changes: Any) -> OrderRequest:
+    fields = {"type": OrderType.LIMIT, "price": 30_000.0, "volume": 0.01, **changes}
+    return OrderRequest(
+        symbol=SYMBOL,
+        exchange=Exchange.BINANCE,
+        direction=Direction.LONG,
+        reference=reference,
+        **fields,
+    )
+
+
+def named(orderid: str) -> CancelRequest:
+    return CancelRequest(symbol=SYMBOL, exchange=Exchange.BINANCE, orderid=orderid)
+
+
+class TestOrders:
+    async def test_one_is_placed_found_and_cancelled_under_our_own_id(self) -> None:
+        """The client order id is ours from the first to the last word about the order."""
+        async with _desk() as desk:
+            placed = await desk.adapter.send_order(buys("mine-1"))
+            found = await desk.adapter.query_order(named("mine-1"))
+            open_orders = await desk.adapter.query_open_orders()
+            gone = await desk.adapter.cancel_order(named("mine-1"))
+            assert found is not None
+            seen = [(each.orderid, each.status) for each in (placed, found, *open_orders, gone)]
+        assert seen == [("mine-1", Status.NOTTRADED)] * 3 + [("mine-1", Status.CANCELLED)]
+
+    async def test_one_that_the_venue_does_not_know_is_none_and_no_error(self) -> None:
+        """Only the venue's own word makes "there is no such order"."""
+        async with _desk() as desk:
+            assert await desk.adapter.query_order(named("never")) is None
+
+    async def test_fills_are_listed_under_the_order_they_belong_to(self) -> None:
+        """A fill names the venue's number only; whose order that is, is looked up."""
+        async with _desk() as desk:
+            await desk.watch()
+            await desk.adapter.send_order(buys("mine-1", type=OrderType.MARKET, price=0.0))
+            desk.adapter._client_ids.clear()  # as after a new start
+            (trade,) = await desk.adapter.query_trades(SYMBOL)
+            assert (trade.orderid, trade.volume) == ("mine-1", 0.01)
+            assert await desk.adapter.query_trades(SYMBOL, after=trade.tradeid) == []
+
+    async def test_balances_are_the_venues(self) -> None:
+        """What is bound in an open order is frozen."""
+        async with _desk() as desk:
+            await desk.adapter.send_order(buys("mine-1"))
+            frozen = {a.accountid: a.frozen for a in await desk.adapter.query_account()}
+        assert frozen["USDT"] == 300.0
+
+
+class TestStreams:
+    async def test_prices_orders_and_fills_are_pushed(self) -> None:
+        """Several fills of one order among them, on which ccxt's own book of fills breaks."""
+        async with _desk() as desk:
+            await desk.watch()
+            await desk.adapter.send_order(buys("mine-1", volume=50.0, price=70_000.0))
+            await desk.until(lambda: len(desk.sink.of(EVENT_TRADE)) > 2)
+            assert {trade.orderid for trade in desk.sink.of(EVENT_TRADE)} == {"mine-1"}
+            assert {order.orderid for order in desk.sink.of(EVENT_ORDER)} == {"mine-1"}
+            assert desk.sink.of(EVENT_ERROR) == []
+
+    async def test_a_lost_connection_is_told_though_ccxt_would_mend_it_silently(self) -> None:
+        """What was pushed meanwhile is gone, so somebody has to know."""
+        async with _desk() as desk:
+            await desk.watch()
+            desk.server.front.drop(ConnectionResetError, code=1006, outcome="reset")
+            await desk.until(lambda: bool(desk.sink.of(EVENT_ERROR)))
+            error = desk.sink.of(EVENT_ERROR)[0]
+            assert error.category is ErrorCategory.CONNECTION
+            assert error.context["correlation_id"] == "BINANCE-c1"
+            assert not desk.adapter.connected
+
+    async def test_a_ping_goes_over_the_streams_and_costs_no_request(self) -> None:
+        """During a ban each request makes it longer; a heartbeat must be none."""
+        async with _desk() as desk:
+            await desk.watch()
+            desk.server.conductor.impose({"kind": "ban", "for": "5s"})
+            await desk.adapter.ping()
+            error = await desk.refused(desk.adapter.query_account())
+            assert error.category is ErrorCategory.RATE_LIMIT
+
+    async def test_a_late_pong_is_not_taken_for_the_answer_to_another_ping(self) -> None:
+        """A pong bears no name: the one that is due is the last of those that are."""
+        async with _desk() as desk:
+            await desk.watch()
+            desk.server.conductor.impose({"kind": "latency", "delay": "300ms", "jitter": "0s"})
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.15):
+                    await desk.adapter.ping()
+            began = asyncio.get_running_loop().time()
+            await desk.adapter.ping()
+            assert asyncio.get_running_loop().time() - began >= 0.29
+
+
+class TestReplies:
+    @pytest.mark.parametrize("variant", ["empty", "truncated", "html"])
+    async def test_one_that_is_no_order_leaves_the_outcome_unknown(self, variant: str) -> None:
+        """ccxt makes an order of it, without an id; the real one stands at the venue."""
+        async with _desk() as desk:
+            desk.server.conductor.impose({"kind": "malformed", "variant": variant, "first": 1})
+            error = await desk.refused(desk.adapter.send_order(buys("mine-1")))
+            assert error.outcome is Outcome.UNKNOWN
+            assert error.context["client_id"] == "mine-1"
+            assert error.context["correlation_id"] == "BINANCE-r2"
+            assert await desk.adapter.query_order(named("mine-1")) is not None
+
+    async def test_one_that_is_lost_leaves_the_outcome_unknown(self) -> None:
+        """A timeout is no rejection."""
+        async with _desk(timeout=0.3) as desk:
+            desk.server.conductor.impose({"kind": "ack_lost", "first": 1})
+            error = await desk.refused(desk.adapter.send_order(buys("mine-1")))
+            assert (error.category, error.outcome) == (ErrorCategory.CONNECTION, Outcome.UNKNOWN)
+            assert await desk.adapter.query_order(named("mine-1")) is not None
+
+    @pytest.mark.parametrize("kind", ["rate_limit", "ban"])
+    async def test_a_refusal_carries_the_wait_that_ccxt_drops(self, kind: str) -> None:
+        """Retry-After is taken from the headers, which ccxt keeps from its exceptions."""
+        async with _desk() as desk:
+            desk.server.conductor.impose({"kind": kind, "for": "5s"})
+            error = await desk.refused(desk.adapter.query_account())
+            assert error.category is ErrorCategory.RATE_LIMIT
+            assert error.retry_after == pytest.approx(5.0, abs=1.1)
+
+    async def test_a_revoked_key_is_no_rate_limit(self) -> None:
+        """ccxt says DDoSProtection, once any signed call has succeeded before."""
+        async with _desk() as desk:
+            await desk.adapter.query_account()
+            desk.server.conductor.impose({"kind": "key_revoked"})
+            error = await desk.refused(desk.adapter.query_account())
+            assert error.category is ErrorCategory.AUTHENTICATION
+
+    async def test_errors_side_by_side_name_their_own_requests(self) -> None:
+        """Requests under way at the same time do not take each other's names."""
+        async with _desk() as desk:
+            desk.server.conductor.impose({"kind": "rate_limit"})
+            errors = await asyncio.gather(
+                *(desk.refused(desk.adapter.query_order(named(f"m-{n}"))) for n in range(3))
+            )
+            named_as = {e.context["client_id"]: e.context["correlation_id"] for e in errors}
+        assert named_as == {f"m-{n}": f"BINANCE-r{n + 2}" for n in range(3)}
+
+
+async def test_without_a_connection_nothing_is_sent() -> None:
+    """Before `connect` and after `disconnect` the answer is: not sent."""
+    async with _desk() as desk:
+        await desk.adapter.disconnect()
+        error = await desk.refused(desk.adapter.send_order(buys("mine-1")))
+        assert error.outcome is Outcome.NOT_SENT
+        assert error.context["correlation_id"] == "BINANCE-c1"
+        assert desk.server.venue.ledger.orders().get("main", []) == []
