@@ -182,8 +182,9 @@ class _Check:
             return spec.default
 
     def _window(self, where: Keys, raw: _Raws) -> None:
+        # A beginning after the run's end is no mistake of form: the fault never fires, and the
+        # verdict says so.
         at, lasts, every = (_seconds(raw, key) for key in ("at", "for", "every"))
-        self._before_the_end((*where, "at"), raw.get("at"), at)
         if every is not None and lasts is not None and every < lasts:
             length = format_duration(lasts)
             mistake = Mistake(f"at least the length of the fault, {length}", length)

@@ -318,7 +318,8 @@ class Scenario(_Part):
             yield self._occurrence(name, fault, fault.at, self.duration)
             return
         number, begin = 0, fault.at
-        while begin < self.duration and number != fault.repeat:
+        # At least one, even after the end: that it never fired is then to be seen.
+        while (begin < self.duration or not number) and number != fault.repeat:
             number += 1
             # Multiplied, not added up: the hundredth beginning is as exact as the first.
             following = fault.at + number * fault.every
@@ -327,10 +328,9 @@ class Scenario(_Part):
 
     def _occurrence(self, name: str, fault: FaultSpec, begin: float, at_most: float) -> Occurrence:
         if fault.lasts is not None:
-            return Occurrence(name, fault, begin, min(begin + fault.lasts, self.duration))
-        return Occurrence(
-            name, fault, begin, begin if fault.instant else min(at_most, self.duration)
-        )
+            at_most = begin + fault.lasts
+        end = begin if fault.instant and fault.lasts is None else min(at_most, self.duration)
+        return Occurrence(name, fault, begin, max(begin, end))
 
     def _draws(self, rng: random.Random, declared: list[Occurrence]) -> list[Occurrence]:
         """The drawn ones, each where no other is on at its venue, if a few draws find a place.

@@ -19,7 +19,7 @@ from harness.policy_options import with_overrides
 from harness.scenario import TARGETS, Scenario
 from harness.world import World, build_world, subscriptions
 
-__all__ = ["HISTORY_NAME", "Simulation", "policy_of", "simulate"]
+__all__ = ["HISTORY_NAME", "Simulation", "announce", "policy_of", "read_final", "simulate"]
 
 HISTORY_NAME = "history.jsonl"
 
@@ -127,7 +127,7 @@ def _run(
 
 async def _live(world: World, policy: EnginePolicy) -> None:
     scenario = world.scenario
-    _announce(world, policy)
+    announce(world, policy)
     world.strategy.listen()
     world.probe.listen()
     pumps = [world.tasks.spawn(f"pump {name}", world.pump(name)) for name in world.venues]
@@ -144,7 +144,7 @@ async def _live(world: World, policy: EnginePolicy) -> None:
     await world.clock.sleep(scenario.settle)
     await world.probe.sample_all()
     await _let_arrive(world, pumps)
-    _read_final(world)
+    read_final(world)
     world.history.record("run.shutdown", scenario.name)
     report = await world.engine.close()
     world.history.record(
@@ -172,7 +172,8 @@ async def _connect(world: World, name: str) -> None:
         pass  # recovery has it; what it does not mend, the probe sees
 
 
-def _read_final(world: World) -> None:
+def read_final(world: World) -> None:
+    """Write down how every order and position stands, by the venues and by the engine."""
     world.books.write_final()
     for order in world.engine.oms.orders():
         world.history.record(
@@ -192,7 +193,8 @@ def _read_final(world: World) -> None:
         )
 
 
-def _announce(world: World, policy: EnginePolicy) -> None:
+def announce(world: World, policy: EnginePolicy) -> None:
+    """Write the first event: the plan that everything after is judged against."""
     scenario = world.scenario
     world.history.record(
         "run.start",

@@ -24,8 +24,8 @@ DOWNSTREAM = (
 )  # fmt: skip
 UPSTREAM = (
     "foxtrot.adapter", "foxtrot.server", "harness.arms", "harness.batch", "harness.books",
-    "harness.faults", "harness.kernel", "harness.nemesis", "harness.network", "harness.probe",
-    "harness.recorder", "harness.run", "harness.toxiproxy", "harness.venue",
+    "harness.faults", "harness.kernel", "harness.live", "harness.nemesis", "harness.network",
+    "harness.probe", "harness.recorder", "harness.run", "harness.toxiproxy", "harness.venue",
     "harness.virtual_loop", "harness.wire", "harness.workload", "harness.world",
 )  # fmt: skip
 
@@ -383,7 +383,7 @@ ALLOWED = {
 #: Talks to real servers or threads in real time, and never runs inside a simulation.
 OUTSIDE = (
     "foxtrot.adapter.ccxt_adapter", "foxtrot.adapter.upstream", "foxtrot.server.alert_sinks",
-    "foxtrot.server.sync_engine", "harness.toxiproxy", "harness.wire",
+    "foxtrot.server.sync_engine", "harness.live", "harness.toxiproxy", "harness.wire",
 )  # fmt: skip
 
 

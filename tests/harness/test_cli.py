@@ -206,6 +206,16 @@ class TestRun:
         assert result.exit_code == 3
         assert "every_fault_fired" in result.stdout
 
+    def test_a_fault_whose_window_is_after_the_end_exits_3_and_says_so(
+        self, chaos, scenario, tmp_path, inline
+    ):
+        inline()
+        late = SHORT.replace("at: 20s, for: 2s", "at: 2h, for: 2s")
+        assert late != SHORT
+        result = chaos("run", scenario(late), "--out", tmp_path / "out", "--jobs", 1)
+        assert result.exit_code == 3
+        assert "never fired: to begin at t=7200s, it was never begun" in result.stdout
+
     def test_a_run_that_crashed_exits_4_and_says_where(self, chaos, scenario, tmp_path, inline):
         def patch(world):
             raise RuntimeError("cannot be built")

@@ -358,10 +358,6 @@ def test_error_prints_one_line_a_mistake(write):
             "did you mean 'order.place'?",
         ),
         (
-            "kind: refuse, venue: BINANCE, at: 10m, for: 5s",
-            "expected a time before the run ends at 10m, at='10m'",
-        ),
-        (
             "kind: refuse, venue: BINANCE, at: -5s, for: 5s",
             "expected a duration such as 250ms, 90s, 5m or 1h, at='-5s'",
         ),
