@@ -91,21 +91,20 @@ class CcxtBodies:
             datetime=_utc(body.get("lastUpdateTimestamp") or body.get("timestamp")),
         )
 
-    def fill(self, body: Json, order: OrderData) -> TradeData | None:
-        """The fill that an order's report tells of; None where it tells of none."""
-        raw = body.get("info") or {}
-        if raw.get("x") != "TRADE":
+    def fill(self, report: Json) -> TradeData | None:
+        """The fill that an order's report, as the venue sends it, tells of; None without one."""
+        if report.get("x") != "TRADE":
             return None
         return TradeData(
-            symbol=order.symbol,
+            symbol=str(report["s"]),
             exchange=self._exchange,
             adapter_name=self._adapter_name,
-            orderid=order.orderid,
-            tradeid=str(raw["t"]),
-            direction=order.direction,
-            price=float(raw["L"]),
-            volume=float(raw["l"]),
-            datetime=_utc(raw.get("T")),
+            orderid=str(report["c"]),
+            tradeid=str(report["t"]),
+            direction=_DIRECTION_OF[report["S"].lower()],
+            price=float(report["L"]),
+            volume=float(report["l"]),
+            datetime=_utc(report.get("T")),
         )
 
     def trade(self, body: Json, symbol: str, orderid: str) -> TradeData:

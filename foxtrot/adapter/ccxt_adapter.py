@@ -82,11 +82,7 @@ def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no type
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "maxRetriesOnFailure": 0,
     }
-    client = pro.binance({"enableRateLimit": False, "options": options, **config})
-    # Its book of the account's fills, which nobody reads here, breaks on a second fill without a
-    # fee's currency, in the loop that reads the socket: the stream would be silent for good.
-    client.handle_my_trade = lambda *_: None
-    return client
+    return pro.binance({"enableRateLimit": False, "options": options, **config})
 
 
 class CcxtAdapter(BaseAdapter):
@@ -142,6 +138,10 @@ class CcxtAdapter(BaseAdapter):
         self.connection_id = f"{self.adapter_name}-c{self._connections}"
         self.status = AdapterStatus.CONNECTING
         self._client = self._make_client()
+        # Of an order's reports that arrive together ccxt hands out the last one only, and fills
+        # would be lost; here each passes. Its own book of fills, which this replaces, breaks on a
+        # second fill without a fee's currency, and then the stream is silent for good.
+        self._client.handle_my_trade = self._push_fill
         try:
             await self._load_markets()
         except BaseException:
@@ -276,10 +276,11 @@ class CcxtAdapter(BaseAdapter):
         token = CURRENT_REQUEST.set(name)
         try:
             async with asyncio.timeout(self.request_timeout):
-                body = await call()
-            return self._read(operation, lambda: read(body))
+                return read(await call())
         except Exception as exc:
-            error = self._classified(exc, operation)
+            # ccxt itself trips over some replies that are not what it expects.
+            unreadable = isinstance(exc, UNREADABLE)
+            error = self._unread(operation, exc) if unreadable else self._classified(exc, operation)
             error.context |= {"correlation_id": name, **naming(about)}
             if error is exc:
                 raise
@@ -299,15 +300,14 @@ class CcxtAdapter(BaseAdapter):
             )
         return error
 
-    def _malformed(self, operation: str, issue: str) -> DataValidationError:
-        changes_state = operation in _CHANGES_STATE
+    def _unread(self, operation: str, exc: Exception) -> DataValidationError:
         return DataValidationError(
             "reply",
-            issue,
-            outcome=Outcome.UNKNOWN if changes_state else Outcome.NONE,
+            f"cannot be read: {exc!r}",
+            outcome=Outcome.UNKNOWN if operation in _CHANGES_STATE else Outcome.NONE,
             recoverable=True,
             clock=self._clock,
-            context={"adapter": self.adapter_name, "operation": operation},
+            context={"adapter": self.adapter_name, "operation": operation, "code": "malformed"},
         )
 
     def _connected(self) -> Any:
@@ -353,13 +353,19 @@ class CcxtAdapter(BaseAdapter):
     def _push_order(self, body: Json) -> None:
         try:
             order = self._read("stream", lambda: self._order(body))
-            fill = self._read("stream", lambda: self._bodies.fill(body, order))
         except FoxtrotError as error:
             self._push_error(error)
-            return
-        if fill is not None:
-            self.on_trade(fill)
-        self.on_order(order)
+        else:
+            self.on_order(order)
+
+    def _push_fill(self, _socket: Any, report: Json) -> None:
+        try:
+            fill = self._read("stream", lambda: self._bodies.fill(report))
+        except FoxtrotError as error:
+            self._push_error(error)
+        else:
+            if fill is not None:
+                self.on_trade(fill)
 
     async def _next(self, watch: Callable[[], Awaitable[T]]) -> T | None:
         """What the client yields next. None: the stream broke, and the error was pushed."""
@@ -375,8 +381,7 @@ class CcxtAdapter(BaseAdapter):
         while True:
             await self._clock.sleep(_LOOK_EVERY)
             if self._sockets.has_replaced(self._client.clients):
-                # What was pushed between the two connections is gone: only a new start brings it
-                # back.
+                # What was pushed in between is gone: only a new start brings it back.
                 self._lost(
                     AdapterConnectionError(
                         self.adapter_name,
@@ -398,7 +403,6 @@ class CcxtAdapter(BaseAdapter):
         self.on_error(error)
 
     def _unified(self, symbol: str) -> str:
-        """The name that ccxt has for the venue's symbol."""
         for market in self._connected().markets_by_id.get(symbol, ()):
             if market.get("spot"):
                 return str(market["symbol"])
@@ -433,4 +437,4 @@ class CcxtAdapter(BaseAdapter):
         try:
             return read()
         except UNREADABLE as exc:
-            raise self._malformed(operation, f"cannot be read: {exc!r}") from exc
+            raise self._unread(operation, exc) from exc

@@ -20,9 +20,9 @@ from harness.live.world import LiveWorld, open_world
 from harness.run import (  # the same beginning and end in both modes, word for word
     HISTORY_NAME,
     Simulation,
-    _announce,
-    _read_final,
+    announce,
     policy_of,
+    read_final,
 )
 from harness.scenario import Scenario
 from harness.toxiproxy import AsyncToxiproxy, Toxiproxy
@@ -155,7 +155,7 @@ async def _world(
 async def _live(world: LiveWorld, policy: EnginePolicy) -> None:
     scenario = world.scenario
     as_simulated = cast(World, world)
-    _announce(as_simulated, policy)
+    announce(as_simulated, policy)
     world.strategy.listen()
     world.probe.listen()
     for name in world.venues:
@@ -170,7 +170,7 @@ async def _live(world: LiveWorld, policy: EnginePolicy) -> None:
     await world.clock.sleep(scenario.settle)
     probing.cancel()  # or it would take the closing, which here takes time, for trouble
     await world.probe.sample_all()
-    _read_final(as_simulated)
+    read_final(as_simulated)
     world.history.record("run.shutdown", scenario.name)
     report = await world.engine.close()
     world.history.record(

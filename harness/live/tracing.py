@@ -25,7 +25,8 @@ __all__ = ["HEADER", "Clerk", "TracedServer"]
 HEADER = "X-Request-Id"
 
 _TRACE: ContextVar[str] = ContextVar("trace", default="")
-_VENUES_OWN = re.compile(r"(w|wire-)\d+")
+_REQUEST = re.compile(r"w\d+")
+_SOCKET = re.compile(r"wire-\d+")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -100,7 +101,9 @@ class Clerk(History):
 
     def _named(self, name: str) -> str:
         """The client's name for what the venue calls `name`; what it calls so for good."""
-        if not _VENUES_OWN.fullmatch(name):
+        if _SOCKET.fullmatch(name):
+            return self._connection_id() or name
+        if not _REQUEST.fullmatch(name):
             return name
         if name not in self._names:
             self._names[name] = _TRACE.get() or self._connection_id() or name

@@ -24,10 +24,12 @@ NAMES = sorted(path.stem for path in (Path(__file__).parents[3] / "scenarios/liv
 TOLD = {
     "closed_door": ("refuse", "connection"),
     "cut_reply": ("truncated", "connection"),
+    "gibberish": ("malformed", "validation"),
     "hung_up": ("disconnect", "connection"),
     "long_way": ("latency", "connection"),
     "lost_reply": ("ack_lost", "connection"),
     "narrow_way": ("slow_link", "connection"),
+    "revolving_door": ("flap", "connection"),
     "shown_out": ("ban", "rate_limit"),
     "swallowed": ("blackhole", "connection"),
     "too_many": ("rate_limit", "rate_limit"),
