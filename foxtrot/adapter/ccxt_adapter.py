@@ -291,7 +291,8 @@ class CcxtAdapter(BaseAdapter):
     def _classified(self, exc: Exception, operation: str) -> FoxtrotError:
         if type(exc).__name__ in _ANSWERED_WITH_A_WAIT and self._client is not None:
             # ccxt drops the headers on the way to the exception. The last ones that the client
-            # saw are the refusal's, since nothing is awaited between the reply and here.
+            # saw are the refusal's, since nothing is awaited between the reply and here. An
+            # exception takes any attribute; `classify` looks for this one.
             exc.headers = self._client.last_response_headers  # type: ignore[attr-defined]
         error = self._classifier.classify(exc, adapter=self.adapter_name, operation=operation)
         if "-2015" in str(exc) and error.category is ErrorCategory.RATE_LIMIT:

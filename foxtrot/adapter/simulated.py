@@ -443,14 +443,14 @@ class SimulatedAdapter(BaseAdapter):
 
 _FRAME_HANDLERS = {
     "tick": SimulatedAdapter._on_tick_frame,  # noqa: SLF001 - the class's own table
-    "order": SimulatedAdapter._on_order_frame,  # noqa: SLF001
-    "expired": SimulatedAdapter._on_expired_frame,  # noqa: SLF001
-    "notice": SimulatedAdapter._on_notice_frame,  # noqa: SLF001
+    "order": SimulatedAdapter._on_order_frame,  # noqa: SLF001 - the class's own table
+    "expired": SimulatedAdapter._on_expired_frame,  # noqa: SLF001 - the class's own table
+    "notice": SimulatedAdapter._on_notice_frame,  # noqa: SLF001 - the class's own table
 }
 _LOOK_UPS = {
-    LookUp.BY_CLIENT_ID: SimulatedAdapter._look_up_by_client_id,  # noqa: SLF001
-    LookUp.BY_EXECUTIONS: SimulatedAdapter._look_up_by_executions,  # noqa: SLF001
-    LookUp.BY_LIST: SimulatedAdapter._look_up_in_list,  # noqa: SLF001
+    LookUp.BY_CLIENT_ID: SimulatedAdapter._look_up_by_client_id,  # noqa: SLF001 - the class's own table
+    LookUp.BY_EXECUTIONS: SimulatedAdapter._look_up_by_executions,  # noqa: SLF001 - the class's own table
+    LookUp.BY_LIST: SimulatedAdapter._look_up_in_list,  # noqa: SLF001 - the class's own table
 }
 
 

@@ -335,7 +335,7 @@ class _Crossing:
         loop = self._adapter._loop  # noqa: SLF001 - a part of the adapter, of a narrower face
         if loop is not None:  # before the first connect nothing can concern the engine
             taken = Event(event.type, event.data)
-            _cross(loop, self._adapter._crossed, taken)  # noqa: SLF001
+            _cross(loop, self._adapter._crossed, taken)  # noqa: SLF001 - as above
 
 
 def _cross(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:

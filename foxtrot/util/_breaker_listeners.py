@@ -8,9 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-import structlog
-
 from foxtrot.util._breaker_records import BreakerEvent
+from foxtrot.util.instrumentation import Listeners as Audience
 
 __all__ = ["Listener", "Listeners"]
 
@@ -25,7 +24,7 @@ class Listeners:
     """
 
     def __init__(self, listeners: Iterable[Listener]) -> None:
-        self._listeners: tuple[Listener, ...] = ()
+        self._audience: Audience[BreakerEvent] = Audience()
         self._turn = threading.Lock()
         for listener in listeners:
             self.add(listener)
@@ -37,7 +36,7 @@ class Listeners:
                 f"expected a plain function as listener, got listener={listener!r}; "
                 "let it put the event on a queue if it has to wait for something"
             )
-        self._listeners = (*self._listeners, listener)
+        self._audience.add(listener)
 
     def deliver(self, events: deque[BreakerEvent]) -> None:
         """Empty `events`, unless another thread, or a caller further up, is about it already.
@@ -48,26 +47,9 @@ class Listeners:
         while events and self._turn.acquire(blocking=False):
             try:
                 while events:
-                    self._pass_on(events.popleft())
+                    self._audience.emit(events.popleft())
             finally:
                 self._turn.release()
-
-    def _pass_on(self, event: BreakerEvent) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception as exc:  # the caller came to make a call, not to hear of listeners
-                self._drop(listener, event, exc)
-
-    def _drop(self, listener: Listener, event: BreakerEvent, exc: Exception) -> None:
-        self._listeners = tuple(other for other in self._listeners if other is not listener)
-        structlog.get_logger(__name__).error(
-            "breaker.listener_dropped",
-            breaker=event.name,
-            event_kind=event.kind.value,
-            listener=repr(listener),
-            error=repr(exc),
-        )
 
 
 def _is_callable(listener: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import orjson
@@ -188,9 +189,9 @@ class _FillFault(FrameFault):
 
     of_fills = True
 
+    @abstractmethod
     def deliveries(self, frame: Frame) -> Sequence[Delivery]:
         """The report, as it goes out."""
-        raise NotImplementedError
 
 
 class DuplicateFill(_FillFault):

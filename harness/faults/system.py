@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import orjson
 
@@ -163,7 +164,7 @@ class HandlerException(Fault):
         "the same; and tell a person, since a strategy that fails on every event is blind.",
         source="vnpy's EventEngine calls handlers bare on its one thread, which a raise ends.",
     )
-    _EVENTS = {"tick": EVENT_TICK, "order": EVENT_ORDER, "trade": EVENT_TRADE}  # noqa: RUF012
+    _EVENTS: ClassVar = {"tick": EVENT_TICK, "order": EVENT_ORDER, "trade": EVENT_TRADE}
 
     def begin(self) -> None:
         """Subscribe."""

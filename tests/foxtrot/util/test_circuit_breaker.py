@@ -1148,12 +1148,11 @@ def test_listener_that_raises_is_dropped_with_one_line(clock: ManualClock) -> No
     assert len(heard_by_bad) == 1
     assert lines == [
         {
-            "event": "breaker.listener_dropped",
+            "event": "listener.dropped",
             "log_level": "error",
-            "breaker": "v",
-            "event_kind": "failure",
+            "on": "breaker.failure",
             "listener": repr(bad),
-            "error": "RuntimeError('full')",
+            "error": "RuntimeError: full",
         }
     ]
 
