@@ -11,43 +11,41 @@ import platform
 import shlex
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from foxtrot.server.policy import POLICIES
-from harness.arms import control_result, joined, run_histories, with_control
+from harness.arms import joined, run_histories, with_control
 from harness.batch import Finished, Job, run_all
+from harness.campaign import Campaign, CampaignError, SeedOutcome, tally
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.describe import explain, listing
-from harness.history import HistoryError, read_history
 from harness.live.mode import CannotDriveError, Mode, drive_live, parity_differences
 from harness.manifest import find_manifest, load_manifest
-from harness.mix import Mix, mix_of
+from harness.mix import Mix
 from harness.report.table import result_table
 from harness.report.writer import write_atomically, write_reports
 from harness.run import HISTORY_NAME
 from harness.scenario import Scenario, ScenarioError, json_schema, load_paths
-from harness.units import nearest
+from harness.stored import histories_in, judged, mix_of_run
+from harness.terminal import ERR, OUT, count, progress, refuse, refuse_mistakes, refuse_word, tell
 from harness.venue import TapeError
-from harness.verdict import RunResult, ScenarioResult, Verdict, judge, pool, worst
+from harness.verdict import RunResult, ScenarioResult, Verdict, pool, worst
 from harness.world import NAMES, recorded_tape
 
 __all__ = ["app", "main"]
 
 _T = TypeVar("_T")
 
+_REASONS_TOLD = 3
+
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-BAD_INPUT = 2
 HARNESS_ERROR = 4
 
 app = typer.Typer(
@@ -57,11 +55,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=__doc__,
 )
-# A file or a CI log has no width of its own, and 80 columns break every table.
-_WIDTH = None if sys.stdout.isatty() else 120
-_out = Console(highlight=False, width=_WIDTH)
-_err = Console(stderr=True, highlight=False)
-
 Paths = Annotated[
     list[Path], typer.Argument(help="Scenario files, or folders of them.", show_default=False)
 ]
@@ -113,9 +106,9 @@ def run(
 ) -> None:
     """Run scenarios, in virtual time unless told otherwise; write verdict and reports."""
     if policy is not None and policy not in POLICIES:
-        _refuse_word("--policy", policy, tuple(POLICIES))
+        refuse_word("--policy", policy, tuple(POLICIES))
     if mode is Mode.LIVE and (check_determinism or control):
-        _refuse("--mode live: expected neither --check-determinism nor --control with it")
+        refuse("--mode live: expected neither --check-determinism nor --control with it")
     cores = os.cpu_count() or 1
     scenarios = _load(paths)
     mix = _mix(paths, scenarios)
@@ -137,10 +130,38 @@ def run(
         _tell_gaps(result)
     broken = [each for each in finished if each.ending in {"crashed", "deadlock"}]
     for each in broken:
-        _tell(f"{each.job.name}: {each.ending}: {each.detail}")
+        tell(f"{each.job.name}: {each.ending}: {each.detail}")
     if broken:
         raise typer.Exit(HARNESS_ERROR)
     raise typer.Exit(EXIT_CODES[result.verdict])
+
+
+@app.command()
+def sweep(
+    paths: Paths,
+    seeds: Annotated[str, typer.Option(help="FROM-TO, both run: 1-1000.")] = "1-10",
+    out: Annotated[
+        Path, typer.Option(help="Where the lines go, and what did not pass. Taken up again.")
+    ] = Path("reports/sweep"),
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Scenarios at a time. [default: one per core]")
+    ] = None,
+) -> None:
+    """Run the scenarios with many seeds; a red one is a bug in the core or in a check."""
+    wanted = _seeds(seeds)
+    scenarios = _load(paths)
+    campaign = Campaign(scenarios, _folder(out), _mix(paths, scenarios))
+    try:
+        with progress("seeds", len(wanted)) as moved:
+            outcomes = campaign.run(wanted, workers=jobs or os.cpu_count() or 1, on_progress=moved)
+    except CampaignError as error:
+        refuse(str(error))
+    for outcome in outcomes:
+        _tell_outcome(outcome, paths)
+    left = len(wanted) - len(outcomes)
+    OUT.print(tally(outcomes) + (f", {count(left, 'seed')} not run" if left else ""))
+    verdict = worst([Verdict(each.verdict) for each in outcomes])
+    raise typer.Exit(EXIT_CODES[worst([verdict, *[Verdict.INCONCLUSIVE] * bool(left)])])
 
 
 @app.command()
@@ -148,7 +169,7 @@ def validate(paths: Paths) -> None:
     """Check scenario files: every mistake at once, with its line and the nearest right word."""
     scenarios = _load(paths)
     _mix(paths, scenarios)
-    _out.print(f"{_count(len(scenarios), 'scenario')} without a mistake")
+    OUT.print(f"{count(len(scenarios), 'scenario')} without a mistake")
 
 
 @app.command()
@@ -172,13 +193,13 @@ def report(
     out: Out = None,
 ) -> None:
     """Judge stored histories again and rebuild their report."""
-    results = [_judged(path) for path in run_histories(_histories(histories))]
+    results = [judged(path) for path in run_histories(histories_in(histories))]
     result = pool(
         results,
         command=shlex.join(["foxtrot-chaos", "report", *map(str, histories)]),
         policy=_policies(results),
         versions=_versions(),
-        mix=_stored_mix(histories),
+        mix=mix_of_run(histories),
     )
     _report(result, _folder(out))
     raise typer.Exit(EXIT_CODES[result.verdict])
@@ -193,11 +214,11 @@ def faults(
     """List the faults of the catalogue, or explain one with an example to paste."""
     if kind is None:
         for row in listing(CATALOGUE):
-            _out.print(f"{row.kind:<18} {row.categories:<24} {row.summary}", markup=False)
+            OUT.print(f"{row.kind:<18} {row.categories:<24} {row.summary}", markup=False)
     elif kind in CATALOGUE:
-        _out.print(explain(CATALOGUE[kind]), markup=False, soft_wrap=True)
+        OUT.print(explain(CATALOGUE[kind]), markup=False, soft_wrap=True)
     else:
-        _refuse_word("KIND", kind, tuple(CATALOGUE))
+        refuse_word("KIND", kind, tuple(CATALOGUE))
 
 
 @app.command()
@@ -221,7 +242,7 @@ def venue(
     try:
         from harness.wire import WireConfig, serve  # noqa: PLC0415 - needs an extra
     except ImportError:
-        _refuse("venue needs aiohttp: pip install 'foxtrot-resilience[wire]'")
+        refuse("venue needs aiohttp: pip install 'foxtrot-resilience[wire]'")
     chosen = None if scenario is None else _load([scenario])[0]
     config = WireConfig(
         host=host,
@@ -231,19 +252,19 @@ def venue(
         admin_token=admin_token or None,
     )
     try:
-        serve(config, lambda server: _out.print(f"venue: {server.url}", markup=False))
+        serve(config, lambda server: OUT.print(f"venue: {server.url}", markup=False))
     except OSError as error:
-        _refuse(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port")
+        refuse(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port")
 
 
 def _load(paths: Sequence[Path]) -> tuple[Scenario, ...]:
     try:
         scenarios = load_paths(paths, catalogue=CATALOGUE, names=NAMES)
     except ScenarioError as error:
-        _refuse_mistakes([str(problem) for problem in error.problems])
+        refuse_mistakes([str(problem) for problem in error.problems])
     mistakes = [mistake for scenario in scenarios for mistake in _mistaken_tapes(scenario)]
     if mistakes:
-        _refuse_mistakes(mistakes)
+        refuse_mistakes(mistakes)
     return scenarios
 
 
@@ -252,15 +273,7 @@ def _mix(paths: Sequence[Path], scenarios: Sequence[Scenario]) -> Mix | None:
     try:
         return None if path is None else load_manifest(path, scenarios, catalogue=CATALOGUE)
     except ScenarioError as error:
-        _refuse_mistakes([str(problem) for problem in error.problems])
-
-
-def _stored_mix(folders: Sequence[Path]) -> Mix | None:
-    """The mix that a run of before was held against: the manifest may have changed since."""
-    for folder in folders:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return mix_of(orjson.loads((folder / "report.json").read_bytes())["mix"])
-    return None
+        refuse_mistakes([str(problem) for problem in error.problems])
 
 
 def _mistaken_tapes(scenario: Scenario) -> Iterator[str]:
@@ -272,36 +285,53 @@ def _mistaken_tapes(scenario: Scenario) -> Iterator[str]:
 
 
 def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> list[Finished]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     # Without a terminal a bar is noise: CI gets one line when it begins, and the table at the end.
-    if not _err.is_terminal:
-        _tell(f"running {_count(len(work), 'scenario')} on {_count(jobs, 'process', 'processes')}")
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
-        task = bar.add_task("scenarios", total=len(work))
+    if not ERR.is_terminal:
+        tell(f"running {count(len(work), 'scenario')} on {count(jobs, 'process', 'processes')}")
+    with progress("scenarios", len(work)) as moved:
         return run_all(
             work,
             workers=jobs,
             check_determinism=check_determinism,
-            on_progress=lambda shares: bar.update(task, completed=round(sum(shares), 2)),
+            on_progress=lambda shares: moved(sum(shares)),
         )
+
+
+def _seeds(text: str) -> range:
+    first, dash, last = text.partition("-")
+    if not (
+        first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))
+    ):
+        refuse(f"--seeds: expected FROM-TO, such as 1-1000, got {text!r}")
+    chosen = range(int(first), int(last or first) + 1)
+    if not chosen:
+        refuse(f"--seeds: expected FROM-TO with FROM no larger than TO, got {text!r}")
+    return chosen
+
+
+def _tell_outcome(outcome: SeedOutcome, paths: Sequence[Path]) -> None:
+    """A line; for a seed that did not pass, the command to see it again, and why."""
+    if outcome.verdict == Verdict.PASS:
+        if not ERR.is_terminal:  # where a bar shows it
+            tell(f"seed {outcome.seed}: {outcome.verdict}")
+        return
+    command = shlex.join(["foxtrot-chaos", "run", *map(str, paths), "--seed", str(outcome.seed)])
+    OUT.print(f"seed {outcome.seed}: {outcome.verdict}: {command}", markup=False, soft_wrap=True)
+    for reason in outcome.reasons[:_REASONS_TOLD]:
+        OUT.print(f"    {reason}", markup=False, soft_wrap=True)
 
 
 def _driven(work: Sequence[Job], toxiproxy: str | None, at_a_time: int) -> list[Finished]:
     try:
-        return drive_live(work, toxiproxy, at_a_time=at_a_time, tell=_tell)
+        return drive_live(work, toxiproxy, at_a_time=at_a_time, tell=tell)
     except CannotDriveError as error:
-        _refuse_mistakes(list(error.args))
+        refuse_mistakes(list(error.args))
 
 
 def _compared(result: RunResult, finished: Sequence[Finished]) -> RunResult:
     """The result, worsened by what came out otherwise in virtual time."""
     differences = parity_differences(finished)
-    _out.print(f"parity with virtual time: {_count(len(differences), 'difference')}")
+    OUT.print(f"parity with virtual time: {count(len(differences), 'difference')}")
     return _worsened(result, Verdict.FAIL, differences) if differences else result
 
 
@@ -348,18 +378,16 @@ def _policies(results: Sequence[ScenarioResult]) -> str:
 
 def _report(result: RunResult, folder: Path) -> None:
     page = _written(lambda: write_reports(result, folder), folder)
-    _out.print(result_table(result))
-    _out.print(f"report: {page}", markup=False, soft_wrap=True)
+    OUT.print(result_table(result))
+    OUT.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
 def _tell_gaps(result: RunResult) -> None:
     coverage = result.coverage
     all_cells, empty = len(coverage.space()), len(coverage.empty())
-    _out.print(
-        f"\n{all_cells - empty:,} of {all_cells:,} corners of the fault space reached; left:"
-    )
+    OUT.print(f"\n{all_cells - empty:,} of {all_cells:,} corners of the fault space reached; left:")
     for line in coverage.gaps():
-        _out.print(f"  {line}", markup=False, soft_wrap=True)
+        OUT.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _folder(out: Path | None) -> Path:
@@ -372,36 +400,7 @@ def _written(write: Callable[[], _T], where: Path) -> _T:
     try:
         return write()
     except OSError as error:
-        _refuse(f"{where}: cannot write there ({error.strerror}); name another place with --out")
-
-
-def _histories(paths: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        inside = sorted(path.rglob(HISTORY_NAME)) if path.is_dir() else [path]
-        if not inside:
-            _refuse(f"{path}: expected a folder with {HISTORY_NAME} files in it, found none")
-        found += inside
-    return found
-
-
-def _judged(path: Path) -> ScenarioResult:
-    try:
-        # Once to the end before anything is believed: the digest that says whether the file is as
-        # it was written comes last, and what is not would crash the judge half way.
-        deque(read_history(path), maxlen=0)
-        result = judge(read_history(path), digest=_digest(path))
-        return replace(result, control=control_result(path))
-    except HistoryError as error:
-        _refuse(str(error))
-    except OSError as error:
-        _refuse(f"{path}: cannot be read ({error.strerror})")
-
-
-def _digest(path: Path) -> str:
-    with suppress(OSError, ValueError, IndexError):
-        return str(orjson.loads(path.read_bytes().splitlines()[-1])["digest"])
-    return ""
+        refuse(f"{where}: cannot write there ({error.strerror}); name another place with --out")
 
 
 def _command(
@@ -421,26 +420,3 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
-
-
-def _tell(message: str) -> None:
-    _err.print(message, markup=False, soft_wrap=True)
-
-
-def _refuse(message: str) -> NoReturn:
-    _tell(message)
-    raise typer.Exit(BAD_INPUT)
-
-
-def _refuse_mistakes(mistakes: Sequence[str]) -> NoReturn:
-    _refuse("\n".join([*mistakes, f"{_count(len(mistakes), 'mistake')}; nothing was run"]))
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
-def _refuse_word(option: str, word: str, words: tuple[str, ...]) -> NoReturn:
-    near = nearest(word, words)
-    hint = f"; did you mean {near!r}?" if near else ""
-    _refuse(f"{option}: expected one of {', '.join(words)}, got {word!r}{hint}")

@@ -1,0 +1,201 @@
+"""A campaign: the same scenarios over many seeds, one line a seed, taken up where it was stopped.
+
+A seed of a campaign is a run of all its scenarios with that seed, judged scenario by scenario and
+pooled as any run is. What passed leaves its line only; what did not keeps its histories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+from harness.batch import Finished, Job, run_all
+from harness.mix import Mix
+from harness.report.writer import write_atomically
+from harness.results import Verdict
+from harness.scenario import Scenario
+from harness.verdict import pool
+
+__all__ = ["CAMPAIGN_NAME", "Campaign", "CampaignError", "SeedOutcome", "fingerprint", "tally"]
+
+CAMPAIGN_NAME = "campaign.jsonl"
+
+_SEEDS_AT_A_TIME = (
+    4  # their histories are on disk together, and a pool of processes starts for each
+)
+_SOURCES = ("foxtrot", "harness")
+
+_T = TypeVar("_T")
+
+
+class CampaignError(ValueError):
+    """Raised when the stored lines of a campaign cannot be read; says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedOutcome:
+    """What one seed came to.
+
+    `code` is the fingerprint of what was run: a line of other code or other scenarios is no
+    evidence about these. `scenarios` are the verdicts by name, `metrics` the pooled values.
+    """
+
+    seed: int
+    code: str
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    scenarios: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> int:
+        """How many scenarios ran."""
+        return len(self.scenarios)
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """Scenarios, the mix they are gated as, and the folder where the lines are kept."""
+
+    scenarios: tuple[Scenario, ...]
+    folder: Path
+    mix: Mix | None = None
+
+    def run(
+        self,
+        seeds: Sequence[int],
+        *,
+        workers: int,
+        on_progress: Callable[[float], None] = lambda _: None,
+        on_outcome: Callable[[SeedOutcome], None] = lambda _: None,
+    ) -> list[SeedOutcome]:
+        """Run the seeds that have no line of this code yet; the outcomes of all that have one.
+
+        Ctrl-C ends it early: seeds that were complete have their lines, others have none and are
+        run the next time.
+
+        Args:
+            seeds: Each a run of all scenarios.
+            workers: How many scenarios run at a time.
+            on_progress: Called now and then with the number of seeds that are done.
+            on_outcome: Called with each outcome, stored ones first.
+
+        Raises:
+            CampaignError: With the place of a stored line that is not one.
+        """
+        code = fingerprint(self.scenarios)
+        book = list(self._stored())
+        done = {each.seed: each for each in book if each.code == code}
+        wanted = [seed for seed in seeds if seed not in done]
+        known = len(seeds) - len(wanted)
+        _tell(on_outcome, (done[seed] for seed in seeds if seed in done))
+        for chunk in _batched(wanted, _SEEDS_AT_A_TIME):
+            complete = self._chunk(chunk, code, workers, _shifted(on_progress, known))
+            book += complete
+            known += len(complete)
+            write_atomically(self.folder / CAMPAIGN_NAME, _written(book))
+            _tell(on_outcome, complete)
+            if len(complete) < len(chunk):
+                break
+        found = {each.seed: each for each in book if each.code == code}
+        return [found[seed] for seed in seeds if seed in found]
+
+    def _chunk(
+        self, seeds: Sequence[int], code: str, workers: int, report: Callable[[float], None]
+    ) -> list[SeedOutcome]:
+        jobs = [
+            Job(each.with_seed(seed), self.folder / f"seed-{seed}" / each.name)
+            for seed in seeds
+            for each in self.scenarios
+        ]
+        size = len(self.scenarios)
+        finished = run_all(jobs, workers=workers, on_progress=lambda all_: report(sum(all_) / size))
+        groups = zip(seeds, _batched(finished, size), strict=True)
+        return [self._settle(seed, group, code) for seed, group in groups if _is_complete(group)]
+
+    def _settle(self, seed: int, group: Sequence[Finished], code: str) -> SeedOutcome:
+        result = pool((each.result for each in group if each.result), seed=seed, mix=self.mix)
+        for each in group:
+            if each.result is not None and each.result.verdict is Verdict.PASS:
+                shutil.rmtree(each.job.folder)
+        with suppress(OSError):  # not empty: what did not pass is kept
+            (self.folder / f"seed-{seed}").rmdir()
+        return SeedOutcome(
+            seed=seed,
+            code=code,
+            verdict=result.verdict.value,
+            reasons=result.reasons,
+            scenarios={each.name: each.verdict.value for each in result.scenarios},
+            metrics={each.name: each.value for each in result.metrics},
+        )
+
+    def _stored(self) -> Iterator[SeedOutcome]:
+        path = self.folder / CAMPAIGN_NAME
+        for number, line in enumerate(_lines(path), 1):
+            try:
+                raw = orjson.loads(line)
+                yield SeedOutcome(**{**raw, "reasons": tuple(raw["reasons"])})
+            except (ValueError, TypeError, KeyError) as error:
+                raise CampaignError(
+                    f"{path}:{number}: expected the outcome of a seed, got {line[:60]!r}; "
+                    "delete the line, and its seed is run again"
+                ) from error
+
+
+def _tell(listener: Callable[[SeedOutcome], None], outcomes: Iterable[SeedOutcome]) -> None:
+    for outcome in outcomes:
+        listener(outcome)
+
+
+def _shifted(report: Callable[[float], None], known: int) -> Callable[[float], None]:
+    return lambda done: report(known + done)
+
+
+def _is_complete(group: Iterable[Finished]) -> bool:
+    return all(each.ending not in {"interrupted", "not run"} for each in group)
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+def _written(book: Iterable[SeedOutcome]) -> bytes:
+    return b"".join(orjson.dumps(asdict(each)) + b"\n" for each in book)
+
+
+def _batched(items: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
+    """`itertools.batched`, which Python 3.11 has not."""
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
+def tally(outcomes: Sequence[SeedOutcome]) -> str:
+    """Seeds and runs by verdict, in a line."""
+    runs = Counter(verdict for each in outcomes for verdict in each.scenarios.values())
+    seeds = Counter(each.verdict for each in outcomes)
+    told = [
+        ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(c.items())) for c in (seeds, runs)
+    ]
+    return f"{len(outcomes):,} seeds: {told[0]}; {sum(runs.values()):,} runs: {told[1]}"
+
+
+def fingerprint(scenarios: Sequence[Scenario]) -> str:
+    """A short digest of the sources of core and harness, and of these scenarios."""
+    digest = hashlib.blake2b(digest_size=8)
+    root = Path(__file__).resolve().parent.parent
+    for package in _SOURCES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    for scenario in scenarios:
+        digest.update(scenario.digest.encode())
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""Campaigns: many seeds, one line each, taken up again where they were stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from harness import campaign, cli
+from harness.campaign import CAMPAIGN_NAME, Campaign, SeedOutcome
+from harness.faults.catalogue import CATALOGUE
+from harness.scenario import Scenario, load
+from harness.world import NAMES
+
+METRICS = (
+    "classification_coverage",
+    "recovery_success_rate",
+    "mttr_seconds",
+    "context_completeness",
+    "breaker_effectiveness",
+    "retry_success_rate",
+    "escalation_rate",
+)
+QUIET = f"""\
+scenario: quiet
+proves: Nothing happens, and nothing is made of it.
+duration: 20s
+settle: 10s
+venues:
+  - name: BINANCE
+    profile: binance
+    symbols:
+      BTCUSDT: {{price: 60000}}
+workload:
+  orders: 1/s
+unexercised: [{", ".join(METRICS)}]
+"""
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Scenario:
+    path = tmp_path / "quiet.yaml"
+    path.write_text(QUIET)
+    return load(path, catalogue=CATALOGUE, names=NAMES)
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [orjson.loads(line) for line in (folder / CAMPAIGN_NAME).read_bytes().splitlines()]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds that are really run from here on."""
+    seeds: list[int] = []
+    run_all = campaign.run_all
+
+    def spy(jobs, **options):
+        seeds.extend(job.scenario.seed for job in jobs)
+        return run_all(jobs, **options)
+
+    monkeypatch.setattr(campaign, "run_all", spy)
+    return seeds
+
+
+def run(scenario: Scenario, folder: Path, seeds: range) -> list[SeedOutcome]:
+    folder.mkdir(exist_ok=True)
+    return Campaign((scenario,), folder).run(seeds, workers=1)
+
+
+def test_each_seed_leaves_a_line_and_what_passed_leaves_no_history(quiet, tmp_path):
+    outcomes = run(quiet, tmp_path / "out", range(1, 3))
+    assert [(each.seed, each.verdict, each.scenarios) for each in outcomes] == [
+        (1, "pass", {"quiet": "pass"}),
+        (2, "pass", {"quiet": "pass"}),
+    ]
+    assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 2]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [CAMPAIGN_NAME]
+
+
+def test_a_campaign_runs_only_the_seeds_that_have_no_line(quiet, tmp_path, monkeypatch):
+    first = run(quiet, tmp_path / "out", range(1, 2))
+    really = counted(monkeypatch)
+    again = run(quiet, tmp_path / "out", range(1, 3))
+    assert really == [2]
+    assert again[0] == first[0]
+
+
+def test_lines_of_other_code_or_scenarios_are_kept_and_their_seeds_run_again(
+    quiet, tmp_path, monkeypatch
+):
+    run(quiet, tmp_path / "out", range(1, 2))
+    really = counted(monkeypatch)
+    run(quiet.model_copy(update={"duration": 21.0}), tmp_path / "out", range(1, 2))
+    assert really == [1]
+    assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 1]
+    assert len({str(each["code"]) for each in lines(tmp_path / "out")}) == 2
+
+
+def test_a_seed_that_did_not_pass_keeps_its_history_and_its_reasons(quiet, tmp_path):
+    untouched = quiet.model_copy(update={"unexercised": ()})
+    (outcome,) = run(untouched, tmp_path / "out", range(5, 6))
+    assert outcome.verdict == "inconclusive"
+    assert outcome.reasons
+    assert (tmp_path / "out" / "seed-5" / "quiet" / "history.jsonl").is_file()
+
+
+def test_a_seed_that_was_stopped_has_no_line(quiet, tmp_path, monkeypatch):
+    """Ctrl-C in the second chunk: the first is kept, and the rest is run the next time."""
+    run_all = campaign.run_all
+    chunks: list[int] = []
+
+    def stopped(jobs, **options):
+        chunks.append(len(jobs))
+        if len(chunks) == 1:
+            return run_all(jobs, **options)
+        return [campaign.Finished(job) for job in jobs]
+
+    monkeypatch.setattr(campaign, "run_all", stopped)
+    outcomes = run(quiet, tmp_path / "out", range(1, 10))
+    assert chunks == [4, 4]
+    assert [each.seed for each in outcomes] == [1, 2, 3, 4]
+    assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 2, 3, 4]
+
+
+class TestCommand:
+    def invoke(self, tmp_path: Path, *words: str):
+        (tmp_path / "quiet.yaml").write_text(QUIET)
+        out = ["--out", str(tmp_path / "out")]
+        return CliRunner().invoke(cli.app, ["sweep", str(tmp_path / "quiet.yaml"), *out, *words])
+
+    def test_it_tallies_seeds_and_runs(self, tmp_path):
+        result = self.invoke(tmp_path, "--seeds", "1-2")
+        assert result.exit_code == 0, result.output
+        assert "2 seeds: 2 pass; 2 runs: 2 pass" in result.output
+
+    def test_a_red_seed_comes_with_the_command_that_shows_it(self, tmp_path):
+        text = QUIET.replace(f"unexercised: [{', '.join(METRICS)}]\n", "")
+        (tmp_path / "bare.yaml").write_text(text.replace("scenario: quiet", "scenario: bare"))
+        words = ["sweep", str(tmp_path / "bare.yaml"), "--seeds", "7", "--out", str(tmp_path / "o")]
+        result = CliRunner().invoke(cli.app, words)
+        assert result.exit_code == 3
+        assert f"foxtrot-chaos run {tmp_path / 'bare.yaml'} --seed 7" in result.output
+
+    @pytest.mark.parametrize("seeds", ["9-3", "one", "1-", "-4", "1-2-3"])
+    def test_seeds_that_are_none_are_refused(self, tmp_path, seeds):
+        result = self.invoke(tmp_path, f"--seeds={seeds}")
+        assert result.exit_code == 2
+        assert "--seeds: expected FROM-TO" in result.output
+        assert seeds in result.output
+
+    def test_a_line_that_is_none_is_refused_by_its_place_and_kept(self, tmp_path):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / CAMPAIGN_NAME).write_text("{}\n")
+        result = self.invoke(tmp_path, "--seeds", "1")
+        assert result.exit_code == 2
+        assert f"{CAMPAIGN_NAME}:1: expected the outcome of a seed" in result.output
+        assert (tmp_path / "out" / CAMPAIGN_NAME).read_text() == "{}\n"
