@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from harness import cli
+from harness import cli, terminal
 from harness.faults.catalogue import CATALOGUE
 from harness.scenario import TARGETS, load
 from harness.verdict import Verdict
@@ -83,7 +83,7 @@ def test_the_exit_codes_are_the_command_s_own():
     assert {str(code): verdict.value for verdict, code in cli.EXIT_CODES.items()} == {
         code: word for code, word in told.items() if word in set(Verdict)
     }
-    assert (cli.BAD_INPUT, cli.HARNESS_ERROR) == (2, 4)
+    assert (terminal.BAD_INPUT, cli.HARNESS_ERROR) == (2, 4)
 
 
 def test_the_targets_are_those_that_scenarios_default_to():
