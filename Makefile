@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test control coverage-of-faults soak live check lint types coverage toxiproxy bench clean
+.PHONY: run test traps control coverage-of-faults soak live check lint types coverage toxiproxy bench mutants clean
 
 # The main job: every scenario in virtual time, then the path of the report.
 run: $(STAMP)
@@ -24,7 +24,11 @@ soak: $(STAMP)
 	FOXTROT_SOAK=100000 $(PYTEST) -q tests/foxtrot/server/test_orders.py
 
 test: $(STAMP)
-	$(PYTEST) -q -n auto -m "not live"
+	$(PYTEST) -q -n auto -m "not live and not mutation"
+
+# The traps of other libraries: each guard is taken away in a copy, and its tests have to fail.
+traps: $(STAMP)
+	$(PYTEST) -q -n auto -m mutation tests/sabotage
 
 # The same over real sockets, through toxiproxy-server. Skips with a line that says how to get it.
 live: $(STAMP) toxiproxy
@@ -33,7 +37,7 @@ live: $(STAMP) toxiproxy
 toxiproxy:
 	PYTHON=$(PYTHON) tools/get-toxiproxy
 
-check: lint types test live
+check: lint types test traps live
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -44,7 +48,7 @@ types: $(STAMP)
 
 coverage: $(STAMP)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q -m "not mutation"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
@@ -52,8 +56,13 @@ coverage: $(STAMP)
 bench: $(STAMP)
 	for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
+# Changes the core in thousands of small ways and counts which the tests miss. The figure and the
+# reasons: tests/foxtrot/util/MUTANTS.md. An hour or so, on one core.
+mutants: $(STAMP)
+	$(BIN)/python tools/mutants.py
+
 clean:
-	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis mutants
 
 # Installed again only when what it depends on has changed.
 $(STAMP): pyproject.toml constraints.txt
