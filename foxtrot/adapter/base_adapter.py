@@ -55,6 +55,9 @@ class BaseAdapter(ABC):
     #: recvWindow). None: without bound, so that "not found" never proves that it will not.
     request_lifetime: float | None = None
 
+    #: Whether requests go over the stream connection. Then none is sent while that is down.
+    one_connection: bool = False
+
     #: Suffix of the venue's `vt_symbol`s. None: an order's own is taken as it is.
     exchange: Exchange | None = None
 
@@ -65,6 +68,9 @@ class BaseAdapter(ABC):
         self.setting: Mapping[str, Any] = {}
         #: Names the latest connection, or attempt at one, in errors and logs.
         self.connection_id = ""
+        #: Whether the venue has said that the subscriptions of this connection are gone. Whoever
+        #: sets it clears it when a subscription was made.
+        self.lost_streams = False
 
     @property
     def connected(self) -> bool:

@@ -33,6 +33,7 @@ from foxtrot.util.errors import (
     DataValidationError,
     ErrorCategory,
     FoxtrotError,
+    MarketDataError,
     Outcome,
 )
 from foxtrot.util.event import EventSink
@@ -42,6 +43,7 @@ from foxtrot.util.object import (
     OrderData,
     OrderRequest,
     SubscribeRequest,
+    TickData,
     TradeData,
 )
 
@@ -122,6 +124,7 @@ class CcxtAdapter(BaseAdapter):
         self._classifier = Classifier(clock=clock)
         self._bodies = CcxtBodies(self.adapter_name, exchange)
         self._client: Any = None
+        self._markets: Json = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribed: dict[str, None] = {}
         self._sockets = Sockets(clock)
@@ -150,7 +153,7 @@ class CcxtAdapter(BaseAdapter):
         self.status = AdapterStatus.CONNECTED
 
     async def _load_markets(self) -> None:
-        await self._call("instruments", self._client.load_markets, markets_in)
+        self._markets = await self._call("instruments", self._client.load_markets, markets_in)
 
     async def disconnect(self) -> None:
         """End the watches and close the client."""
@@ -338,10 +341,22 @@ class CcxtAdapter(BaseAdapter):
         now = self._clock.wall()
         try:
             tick = self._read("stream", lambda: self._bodies.tick(body, symbol, now))
+            self._check_price(tick)
         except FoxtrotError as error:
             self._push_error(error)
         else:
             self.on_tick(tick)
+
+    def _check_price(self, tick: TickData) -> None:
+        if tick.last_price <= 0:
+            issue, name = f"a price of {tick.last_price:g}", tick.vt_symbol
+            context: dict[str, str | float] = {
+                "adapter": self.adapter_name,
+                "operation": "stream",
+                "code": "corrupt",
+            }
+            context |= {"vt_symbol": name, "data_age": 0.0}
+            raise MarketDataError(name, issue, clock=self._clock, context=context)
 
     async def _watch_orders(self) -> None:
         while True:
@@ -416,7 +431,9 @@ class CcxtAdapter(BaseAdapter):
         )
 
     def _order(self, body: Json) -> OrderData:
-        order = self._bodies.order(body, self._connected().markets)
+        # Not the client's: it may be gone by the time that its answer is read, and of an order
+        # that was answered nobody may say that it was never sent.
+        order = self._bodies.order(body, self._markets)
         self._client_ids[order.venue_orderid] = order.orderid
         return order
 

@@ -44,6 +44,7 @@ class Dialect:
         numbers_orders: Whether the client numbers its orders, upwards.
         cancels_by_venue_id: Whether a cancel must name the venue's own order id.
         resync: The request that brings a login or a clock in line again.
+        lost_streams: The code of the notice that every subscription of the connection is gone.
         numbers_frames: Whether what is pushed is numbered, so that a gap shows.
         is_ordered: Whether requests go one after the other through one socket and die with it. An
             answer then proves that whatever was sent before it has arrived, or never will.
@@ -55,6 +56,7 @@ class Dialect:
     numbers_orders: bool = False
     cancels_by_venue_id: bool = False
     resync: Operation = Operation.TIME
+    lost_streams: int | None = None
     numbers_frames: bool = True
     is_ordered: bool = False
 
@@ -72,6 +74,7 @@ IB = Dialect(
     codes="ib",
     look_up=LookUp.BY_EXECUTIONS,
     numbers_orders=True,
+    lost_streams=1101,
     numbers_frames=False,
     is_ordered=True,
 )

@@ -84,6 +84,7 @@ class SimulatedAdapter(BaseAdapter):
         self.exchange: Exchange = exchange
         self.request_timeout = request_timeout
         self.request_lifetime = 0.0 if dialect.is_ordered else recv_window
+        self.one_connection = dialect.is_ordered
         self._session = session
         self._dialect = dialect
         self._memory = memory or OrderMemory()
@@ -104,6 +105,7 @@ class SimulatedAdapter(BaseAdapter):
         self.status = AdapterStatus.CONNECTING
         self._tick_sequence.clear()
         self._user_sequence = None
+        self.lost_streams = False
         try:
             async with asyncio.timeout(self.request_timeout):
                 await self._session.open(
@@ -158,6 +160,7 @@ class SimulatedAdapter(BaseAdapter):
 
     def _take_subscription(self, body: Json) -> None:
         body["subscribed"]  # a reply without it is none
+        self.lost_streams = False
         if self._dialect.numbers_orders:
             self._memory.next_number = max(self._memory.next_number, int(body["next_order_id"]))
 
@@ -390,16 +393,14 @@ class SimulatedAdapter(BaseAdapter):
 
     def _on_notice_frame(self, body: Json) -> None:
         """What arrives as an error and answers nothing: mostly it is none."""
+        code, words = body["code"], str(body["msg"])
         error = self._classifier.classify_code(
-            self._dialect.codes,
-            body["code"],
-            str(body["msg"]),
-            adapter=self.adapter_name,
-            operation="stream",
+            self._dialect.codes, code, words, adapter=self.adapter_name, operation="stream"
         )
         if error.category is ErrorCategory.MARKET_DATA:  # of every stream that there is
             symbols = (f"{symbol}.{self.exchange.value}" for symbol in self._tick_sequence)
             error.context |= {"vt_symbol": ", ".join(symbols), "data_age": 0.0}
+        self.lost_streams |= code == self._dialect.lost_streams
         if error.severity is not ErrorSeverity.LOW:
             self._push_error(error)
 

@@ -9,12 +9,14 @@ carried over to the loop.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime as dt
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
@@ -216,7 +218,9 @@ class UpstreamAdapter(BaseAdapter):
                 result, error = None, exc
             _cross(loop, _finish, done, then, result, error)
 
-        thread = threading.Thread(target=work, name=f"{self.adapter_name}.{name}", daemon=True)
+        # A thread starts with an empty context: what the caller's log lines carry would be lost.
+        target = partial(contextvars.copy_context().run, work)
+        thread = threading.Thread(target=target, name=f"{self.adapter_name}.{name}", daemon=True)
         self._hanging[name] = thread
         thread.start()
         return await done

@@ -87,9 +87,13 @@ class AlertDesk:
                 log_sink(alert)
         return alert
 
-    def recovered(self, adapter_name: str) -> None:
-        """Close the adapter's incidents: the next error is a new one."""
-        self._heard_at = {k: at for k, at in self._heard_at.items() if k[0] != adapter_name}
+    def recovered(self, adapter_name: str, category: ErrorCategory | None = None) -> None:
+        """Close the adapter's incidents, or those of one category: the next error is a new one."""
+        self._heard_at = {
+            key: at
+            for key, at in self._heard_at.items()
+            if key[0] != adapter_name or (category is not None and key[1] != category.value)
+        }
 
 
 def _deliver(sink: AlertSink, alert: Alert) -> bool:

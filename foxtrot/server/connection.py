@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,10 @@ from foxtrot.util.errors import (
 from foxtrot.util.object import SubscribeRequest, TickData
 
 __all__ = ["AdapterConnection"]
+
+
+# So many attempts in vain make an outage of a lost connection: some two seconds.
+_DOWN_AFTER = 3
 
 
 class AdapterConnection:
@@ -61,6 +66,10 @@ class AdapterConnection:
         self._clock = clock
         self._connected_at = clock.now()
         self._ticked_at: dict[str, float] = {}
+        self._trusted_from = clock.now()
+        self._failed_connects = 0
+        self._is_silent = False
+        guard.is_down = self.is_down
         self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
         self._ticked = asyncio.Event()
         self._reported_at = clock.now()
@@ -77,6 +86,19 @@ class AdapterConnection:
         if not self.ready:
             raise not_ready(self.name, "not connected, subscribed and reconciled yet", self._clock)
 
+    def require_line(self) -> None:
+        """Raise, with outcome NOT_SENT, while what carries every request is known to be down.
+
+        No breaker has to learn it by requests that cannot leave.
+        """
+        if self.adapter.one_connection and not self.adapter.connected:
+            soon = self._policy.heartbeat_interval
+            raise not_ready(self.name, "its connection is down", self._clock, retry_after=soon)
+
+    def is_down(self) -> bool:
+        """Whether it is disconnected, and was not to be connected again for a while."""
+        return not self.adapter.connected and self._failed_connects >= _DOWN_AFTER
+
     def require_open(self) -> None:
         """Raise, with outcome NOT_SENT and not to be retried, when the engine is shutting down."""
         if self.is_closing:
@@ -88,11 +110,13 @@ class AdapterConnection:
         """Open the connection and subscribe again to all that was subscribed before."""
         self.ready = False
         self.require_open()
+        self._failed_connects += 1
         await self.guard.probe("connect", lambda: self.adapter.connect(self.setting))
+        self._failed_connects = 0
         if self.is_closing:  # it came too late: shutdown has closed it already
             await self.disconnect()
             self.require_open()
-        self._connected_at = self._clock.now()
+        self._connected_at = self._trusted_from = self._clock.now()
         self._ticked_at.clear()
         self._report_due_since = None
         await self.resubscribe()
@@ -117,6 +141,7 @@ class AdapterConnection:
     async def _ask_for_streams(self) -> None:
         wanted = tuple(self.subscriptions)
         await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
+        self._is_silent = False
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Add subscriptions; they outlive the connection."""
@@ -157,6 +182,17 @@ class AdapterConnection:
         self._ticked_at[tick.vt_symbol] = self._clock.now()
         self._ticked.set()
 
+    def saw_error(self, error: FoxtrotError) -> None:
+        """Note that the adapter pushed an error, which no request of ours had for an answer.
+
+        That a gateway has lost its venue ends the readiness, though our own socket stands.
+        """
+        # Where nobody recovers nobody would ever declare it ready again.
+        is_cut = error.category is ErrorCategory.CONNECTION and self._policy.recovery
+        if is_cut or self.adapter.lost_streams or not self.adapter.connected:
+            self.ready = False
+        self._ticked.set()  # who waits for ticks may wait in vain
+
     def saw_report(self) -> None:
         """Note that the account's own stream is alive."""
         self._reported_at = self._clock.now()
@@ -189,20 +225,38 @@ class AdapterConnection:
             if self._age(request) > self._policy.stale_after:
                 raise self._silent(request)
 
+    def distrust_ticks(self) -> None:
+        """Take no tick that came before now for a sign that the streams are alive."""
+        self._trusted_from = self._clock.now()
+
     def is_ticking(self) -> bool:
-        """Whether every subscription has a tick of this connection that is not stale."""
-        return all(self._is_alive(request) for request in self.subscriptions)
+        """Whether every subscription has a trusted tick of this connection that is not stale."""
+        return self._first_silent() is None
 
     async def wait_ticking(self) -> None:
-        """Return when `is_ticking`; raise MarketDataError when that takes too long."""
+        """Return when `is_ticking`; raise MarketDataError when that takes too long.
+
+        And at once when the venue says that the subscriptions are gone. What is silent is not
+        ready.
+        """
         try:
             async with asyncio.timeout(self._policy.call_timeout):
-                while not self.is_ticking():
+                while (silent := self._first_silent()) is not None:
+                    if self.adapter.lost_streams:
+                        raise self._silent(silent)  # no waiting will change it
                     self._ticked.clear()
                     await self._ticked.wait()
         except TimeoutError as exc:
-            silent = next(r for r in self.subscriptions if not self._is_alive(r))
-            raise self._silent(silent) from exc
+            self.ready = False
+            self._is_silent = True
+            raise self._silent(self._first_silent() or self.subscriptions[0]) from exc
+
+    def needs_subscribing(self) -> bool:
+        """Whether the subscriptions are gone: the venue said so, or their silence does."""
+        return self.adapter.lost_streams or self._is_silent
+
+    def _first_silent(self) -> SubscribeRequest | None:
+        return next((r for r in self.subscriptions if not self._is_alive(r)), None)
 
     def _silent(self, request: SubscribeRequest) -> MarketDataError:
         age = self._age(request)
@@ -220,8 +274,9 @@ class AdapterConnection:
         )
 
     def _is_alive(self, request: SubscribeRequest) -> bool:
-        ticked = request.vt_symbol in self._ticked_at
-        return ticked and self._age(request) <= self._policy.stale_after
+        is_new = self._ticked_at.get(request.vt_symbol, -math.inf) >= self._trusted_from
+        is_lost = self.adapter.lost_streams
+        return is_new and not is_lost and self._age(request) <= self._policy.stale_after
 
     def _age(self, request: SubscribeRequest) -> float:
         newest = self._ticked_at.get(request.vt_symbol, self._connected_at)

@@ -6,24 +6,26 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.server.alerts import Alert, AlertDesk, AlertSink, log_sink
 from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
+from foxtrot.server.gate import RateGate
 from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.inbox import Inbox
 from foxtrot.server.oms import Oms
-from foxtrot.server.orders import OrderPipeline, named
+from foxtrot.server.orders import Diverted, OrderPipeline, named
 from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
 from foxtrot.server.recoveries import Recoveries
 from foxtrot.server.routes import Routes
-from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down
+from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down, spaced
 from foxtrot.server.watch import Watch
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ComponentError, FoxtrotError
+from foxtrot.util.errors import ComponentError, ErrorCategory, FoxtrotError
 from foxtrot.util.event import EVENT_ERROR, EVENT_ORDER, EVENT_TRADE, Event, EventEngine
 from foxtrot.util.instrumentation import Listeners
 from foxtrot.util.object import (
@@ -37,7 +39,9 @@ from foxtrot.util.object import (
 from foxtrot.util.recovery import ErrorRecoveryManager
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["AdapterSwitched", "ErrorSurfaced", "MainEngine", "ShutdownReport"]
+__all__ = ["AdapterSwitched", "ErrorSurfaced", "MainEngine", "OrderMoved", "ShutdownReport"]
+
+_SNAPSHOT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,15 @@ class AdapterSwitched:
 
     adapter_name: str
     standby: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMoved:
+    """A new order that waited at an adapter, and had never been taken there, goes to another."""
+
+    orderid: str
+    adapter_name: str
+    target: str
 
 
 class MainEngine:
@@ -87,6 +100,7 @@ class MainEngine:
         self.policy = policy or POLICIES["default"]
         self.oms = Oms(keep=self.policy.finished_orders_kept)
         self.connections: dict[str, AdapterConnection] = {}
+        self.gates: dict[str, RateGate] = {}
         self.engines: dict[str, object] = {}
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
@@ -140,12 +154,15 @@ class MainEngine:
         adapter_name: str = "",
         *,
         standby_for: str | None = None,
+        rate_limit_scope: str | None = None,
         **options: Any,  # Any: each adapter class has options of its own
     ) -> BaseAdapter:
         """Register an adapter, built as `adapter_class(event_sink, adapter_name, **options)`.
 
         It is built again, the same way, when recovery restarts the component. With `standby_for`
-        it takes over new orders when the adapter of that name is beyond reconnecting.
+        it takes over new orders when the adapter of that name is beyond reconnecting. Adapters of
+        one `rate_limit_scope` (by default each has its own) are quiet together: venues count
+        requests by address, and a ban of one is a ban of all behind it.
         """
         name = adapter_name or getattr(adapter_class, "default_name", "")
         if not name or name in self.connections:
@@ -167,6 +184,8 @@ class MainEngine:
             rng=self._rng,
             on_error=self._surfaced,
             on_retry=self._listeners.emit,
+            gate=self._gate_of(rate_limit_scope or name),
+            on_mended=partial(self._alerts.recovered, name, ErrorCategory.AUTHENTICATION),
         )
         for breaker in guard.breakers.values():
             breaker.add_listener(self._listeners.emit)
@@ -217,10 +236,21 @@ class MainEngine:
             FoxtrotError: The order is certainly not at the venue.
         """
         request = self._identified(request)
-        target = self.routes.of_order(adapter_name, request.reference)
-        request = self.routes.localized(request, adapter_name, target)
-        order = await self.pipeline.send(target, request)
-        return order.vt_orderid
+        ends_at = self._clock.now() + self.policy.deadlines[Lane.ORDERS]
+        while True:
+            target = self.routes.of_order(adapter_name, request.reference)
+            try:
+                order = await self.pipeline.send(
+                    target,
+                    self.routes.localized(request, adapter_name, target),
+                    deadline=ends_at - self._clock.now(),
+                    is_diverted=partial(self._is_elsewhere, adapter_name, target),
+                )
+            except Diverted:
+                moved_to = self.routes.of_new_order(adapter_name).name
+                self._listeners.emit(OrderMoved(request.reference, target.name, moved_to))
+            else:
+                return order.vt_orderid
 
     async def cancel_order(self, request: CancelRequest, adapter_name: str) -> OrderData:
         """Cancel an order; return it as the venue has it, which may be filled.
@@ -241,6 +271,7 @@ class MainEngine:
             "account",
             lambda: connection.adapter.query_account(),  # noqa: PLW0108 - of a new one by then
             kind=OperationKind.READ,
+            admit=connection.require_line,
         )
 
     async def query_order(self, request: CancelRequest, adapter_name: str) -> OrderData | None:
@@ -265,9 +296,53 @@ class MainEngine:
         return self._alerts.raise_alert(error)
 
     def switch(self, adapter_name: str, standby: str | None) -> None:
-        """Send new orders for an adapter to its standby; None hands back."""
+        """Send new orders for an adapter to its standby; None hands back.
+
+        Those that wait, and were never taken where they wait, go along.
+        """
         if self.routes.switch(adapter_name, standby):
             self._listeners.emit(AdapterSwitched(adapter_name, standby))
+            for connection in self.connections.values():
+                connection.guard.stir()
+
+    def credentials_mended(self, adapter_name: str) -> None:
+        """Let orders out again that were held back since the venue refused the credentials.
+
+        The engine finds out by itself, within half a minute; this is for whoever mended them.
+        """
+        self.routes.connection(adapter_name).guard.lockout.mended()
+        self._alerts.recovered(adapter_name, ErrorCategory.AUTHENTICATION)
+
+    def snapshot(self) -> dict[str, Any]:  # Any: JSON
+        """What must survive a restart, as values that `json.dumps` takes: breakers, and bans."""
+        return {
+            "version": _SNAPSHOT_VERSION,
+            "adapters": {name: each.guard.snapshot() for name, each in self.connections.items()},
+            "gates": {scope: gate.snapshot() for scope, gate in self.gates.items()},
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:  # Any: JSON
+        """Take over a snapshot: after the adapters were added, and before they are connected.
+
+        Raises:
+            LookupError: It is of an adapter, or of a rate limit scope, that was not added.
+            ValueError: It is no snapshot, or of another version.
+        """
+        if data.get("version") != _SNAPSHOT_VERSION:
+            raise ValueError(
+                f"expected a snapshot as MainEngine.snapshot() makes it, version "
+                f"{_SNAPSHOT_VERSION}, got version={data.get('version')!r}"
+            )
+        for scope, gate in data["gates"].items():
+            if scope not in self.gates:
+                known = ", ".join(self.gates) or "none"
+                raise LookupError(
+                    f"expected the rate limit scope of an added adapter (there are: {known}), got "
+                    f"{scope=}; add its adapter before the snapshot is restored"
+                )
+            self.gates[scope].restore(gate)
+        for name, guard in data["adapters"].items():
+            self.routes.connection(name).guard.restore(guard)
 
     async def bring_up(self, connection: AdapterConnection) -> None:
         """Wait until the streams tick, reconcile, and declare the connection ready."""
@@ -286,7 +361,7 @@ class MainEngine:
                     self.connections,
                     self.oms,
                     self._tasks,
-                    cancel=self.pipeline.cancel,
+                    cancel=spaced(self.pipeline.cancel, self._clock),
                     policy=self.policy,
                     spared=lambda: self._closers,
                 ),
@@ -305,6 +380,14 @@ class MainEngine:
     def add_listener(self, listener: Callable[[object], None]) -> None:
         """Call `listener` with every frozen event from now on."""
         self._listeners.add(listener)
+
+    def _gate_of(self, scope: str) -> RateGate:
+        if scope not in self.gates:
+            self.gates[scope] = RateGate(scope, self._clock, self.policy.rate_limit_wait)
+        return self.gates[scope]
+
+    def _is_elsewhere(self, adapter_name: str, target: AdapterConnection) -> bool:
+        return self.routes.of_new_order(adapter_name) is not target
 
     def _was_closed(self, shutdown: asyncio.Task[ShutdownReport]) -> None:
         if not shutdown.cancelled() and shutdown.exception() is None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["EngineExecutor"]
 
 
+_MENDED_BY_ASKING = frozenset({ErrorCategory.MARKET_DATA, ErrorCategory.AUTHENTICATION})
+
+
 class EngineExecutor:
     """The six actions, on the engine's adapters."""
 
@@ -47,7 +50,11 @@ class EngineExecutor:
         elif action is RecoveryAction.GRACEFUL_SHUTDOWN:
             await self._shut_down(error)
         elif action is RecoveryAction.SWITCH_ADAPTER:
-            self._engine.switch(self._required(error).name, self._standby(error).name)
+            standby = self._standby(error)
+            standby.distrust_ticks()
+            given_up = self._required(error)
+            given_up.ready = False  # it has to show itself well to get its orders back
+            self._engine.switch(given_up.name, standby.name)
         else:
             await self._repair(action, self._required(error), error)
 
@@ -90,9 +97,12 @@ class EngineExecutor:
             await connection.reconnect()
         elif action is RecoveryAction.RESTART_COMPONENT:
             await connection.restart()
-        elif error.category in {ErrorCategory.MARKET_DATA, ErrorCategory.AUTHENTICATION}:
-            await connection.resync()
-            await connection.resubscribe()
+        else:
+            # A tick from before says nothing of a connection that has been in doubt since.
+            connection.distrust_ticks()
+            if error.category in _MENDED_BY_ASKING or connection.needs_subscribing():
+                await connection.resync()
+                await connection.resubscribe()
 
     async def _shut_down(self, error: FoxtrotError) -> None:
         report = await self._engine.close()

@@ -1,19 +1,28 @@
 """What stands between the engine and one adapter: a gate, a breaker per lane, and the retry loop.
 
 Every request of an adapter goes through its guard, the recovery's own included, so that one
-"wait" from the venue silences all of them.
+"wait" from the venue silences all of them. Refused credentials hold back what they will be refused
+for again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from foxtrot.server.gate import RateGate
+from foxtrot.server.lockout import Lockout
 from foxtrot.server.policy import EnginePolicy, Lane
-from foxtrot.util.circuit_breaker import CircuitBreaker, CircuitBreakerOpenError
+from foxtrot.util.circuit_breaker import (
+    BreakerMode,
+    CircuitBreaker,
+    CircuitBreakerOpenError,
+    CircuitState,
+)
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import (
@@ -21,20 +30,15 @@ from foxtrot.util.errors import (
     ErrorCategory,
     FoxtrotError,
     Outcome,
-    RateLimitError,
 )
 from foxtrot.util.retry import OperationKind, RetryConfig, RetryDeadlineError, compute_delay
 
-__all__ = ["AdapterGuard", "CallRetried", "RateGate", "not_ready"]
+__all__ = ["AdapterGuard", "CallRetried", "not_ready"]
 
 T = TypeVar("T")
 
-# A gate opens a little after the venue said, because its clock and ours do not agree to the
-# millisecond and a request that arrives early is what turns a 429 into a ban.
-_GATE_MARGIN = 0.25
-
-# Request weight is counted by the minute: longer than that, no such wait is of use.
-_LONGEST_UNNAMED_WAIT = 60.0
+# A timer may fire a rounding error early, and must then not be set again for that.
+_NOISE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +52,6 @@ class CallRetried:
     error: FoxtrotError
 
 
-class RateGate:
-    """Closed while the venue wants to hear nothing from us. One for all lanes of an adapter."""
-
-    def __init__(self, adapter_name: str, clock: Clock, default_wait: float) -> None:
-        self._adapter_name = adapter_name
-        self._clock = clock
-        self._default_wait = default_wait
-        self._opens_at = 0.0
-        self._unnamed = 0
-
-    @property
-    def wait(self) -> float:
-        """Seconds until the gate opens; zero when it is open."""
-        return max(0.0, self._opens_at - self._clock.now())
-
-    def hold(self, error: FoxtrotError) -> None:
-        """Stay closed as long as the refusal asks; never shortens what an earlier one asked.
-
-        A refusal that names no time is answered by a wait of our own, which doubles while such
-        refusals follow each other.
-        """
-        seconds = error.retry_after
-        if seconds is None or error.context.get("retry_after_source") == "default":
-            if self.wait > 0:
-                return  # the answer to a request that was on the wire already
-            seconds = min(self._default_wait * 2.0**self._unnamed, _LONGEST_UNNAMED_WAIT)
-            self._unnamed += 1
-        self._opens_at = max(self._opens_at, self._clock.now() + seconds + _GATE_MARGIN)
-
-    def served(self) -> None:
-        """A request was answered well: the next refusal is the first again."""
-        self._unnamed = 0
-
-    def check(self) -> None:
-        """Raise RateLimitError with outcome NOT_SENT while closed."""
-        wait = self.wait
-        if wait > 0:
-            raise RateLimitError(
-                self._adapter_name,
-                wait,
-                outcome=Outcome.NOT_SENT,
-                clock=self._clock,
-                context={"gate": "closed"},
-            )
-
-    async def pass_through(self) -> None:
-        """Wait until the gate is open."""
-        while (wait := self.wait) > 0:
-            await self._clock.sleep(wait)
-
-
 class AdapterGuard:
     """Carries calls to one adapter.
 
@@ -109,6 +62,12 @@ class AdapterGuard:
         rng: Jitter.
         on_error: Called with each error of an attempt that went out, before any retry.
         on_retry: Called before each wait.
+        gate: Kept closed while the venue wants quiet; shared by adapters that it counts together.
+            Default: one of its own.
+        on_mended: Called when refused credentials are accepted again.
+
+    Attributes:
+        is_down: Says whether the connection is down, and did not come up when it was tried.
     """
 
     def __init__(
@@ -120,9 +79,13 @@ class AdapterGuard:
         rng: random.Random,
         on_error: Callable[[FoxtrotError], None],
         on_retry: Callable[[CallRetried], None],
+        gate: RateGate | None = None,
+        on_mended: Callable[[], None] = lambda: None,
     ) -> None:
         self.adapter_name = adapter_name
-        self.gate = RateGate(adapter_name, clock, policy.rate_limit_wait)
+        self.gate = gate or RateGate(adapter_name, clock, policy.rate_limit_wait)
+        # Where nobody recovers nobody tries refused credentials again, and each call has to.
+        self.lockout = Lockout(adapter_name, clock, is_enabled=policy.recovery)
         self.breakers: dict[Lane, CircuitBreaker] = {
             lane: policy.breaker.build(f"{adapter_name}.{lane}", clock) for lane in Lane
         }
@@ -132,6 +95,9 @@ class AdapterGuard:
         self._rng = rng
         self._on_error = on_error
         self._on_retry = on_retry
+        self._on_mended = on_mended
+        self.is_down: Callable[[], bool] = lambda: False
+        self._stirred = asyncio.Event()
         self._retry = RetryConfig(
             max_retries=policy.max_retries,
             base_delay=policy.retry_base_delay,
@@ -146,7 +112,8 @@ class AdapterGuard:
         *,
         kind: OperationKind,
         deadline: float | None = None,
-        admit: Callable[[], None] | None = None,
+        admit: Callable[[], None] = lambda: None,
+        leave: Callable[[], None] = lambda: None,
     ) -> T:
         """Run `attempt` until it succeeds, may not be repeated, or would pass its deadline.
 
@@ -157,6 +124,8 @@ class AdapterGuard:
             kind: Whether repeating is safe after an attempt whose outcome is unknown.
             deadline: Seconds for everything together; the lane's own when left out.
             admit: Raises a FoxtrotError with outcome NOT_SENT when the attempt may not go now.
+            leave: Asked whenever a waiting call is stirred; what it raises ends the call. A call
+                is never stirred while an attempt of it is under way.
 
         Raises:
             FoxtrotError: The last attempt's own error; its `outcome` says what is known.
@@ -167,9 +136,8 @@ class AdapterGuard:
         telling: FoxtrotError | None = None
         while True:
             try:
-                if admit is not None:
-                    admit()
-                return await self._attempt(lane, operation, attempt)
+                admit()
+                return await self._attempt(lane, operation, attempt, ends_at, admit, leave)
             except FoxtrotError as error:
                 # Of a call that was tried once, "the breaker is open" is not the whole truth: what
                 # the last attempt that went out met with is what its caller has to know.
@@ -183,12 +151,76 @@ class AdapterGuard:
                     raise telling from telling.__cause__
                 tries += 1
                 self._on_retry(CallRetried(self.adapter_name, operation, tries, delay, error))
-            await self._clock.sleep(delay)
+                # Who waits for the gate does so in its line, where he has his turn.
+                lines_up = error.category is ErrorCategory.RATE_LIMIT and self.gate.wait > 0
+            if not lines_up:
+                await self._rest(delay, leave)
 
-    async def _attempt(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    def came_back(self) -> None:
+        """Let questions out again at once: the reconciliation has just been answered many.
+
+        The other lanes find out for themselves: that questions are answered says nothing of orders.
+        """
+        breaker = self.breakers[Lane.QUERIES]
+        is_its_own_master = breaker.mode is BreakerMode.AUTOMATIC
+        if is_its_own_master and breaker.state is not CircuitState.CLOSED:
+            breaker.reset()
+
+    def stir(self) -> None:
+        """Have every waiting call look whether there still is a point in waiting here."""
+        self._stirred.set()
+        self._stirred.clear()
+        self.gate.stir()
+
+    def snapshot(self) -> dict[str, Any]:  # Any: JSON
+        """What of the guard must survive a restart, the gate excepted, which may be shared."""
+        return {lane.value: breaker.snapshot() for lane, breaker in self.breakers.items()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:  # Any: JSON
+        """Take over a snapshot. Raises ValueError for one of another guard, or a broken one."""
+        for lane, breaker in self.breakers.items():
+            breaker.restore(data.get(lane.value) or {})
+
+    async def _rest(self, seconds: float, leave: Callable[[], None]) -> None:
+        """Sleep; or, stirred, let `leave` decide whether to sleep on."""
+        ends_at = self._clock.now() + seconds
+        while (left := ends_at - self._clock.now()) > _NOISE:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._stirred.wait()
+                leave()
+
+    async def _attempt(
+        self,
+        lane: Lane,
+        operation: str,
+        attempt: Callable[[], Awaitable[T]],
+        ends_at: float,
+        admit: Callable[[], None],
+        leave: Callable[[], None],
+    ) -> T:
         """One attempt: through the gate, through the lane's breaker, in bounded time."""
-        self.gate.check()
-        return await self.breakers[lane].call_async(self._timed, operation, attempt)
+        await self.gate.enter(lane, self.adapter_name, deadline=ends_at, still_wanted=leave)
+        admit()  # once more: much may have changed while it waited
+        self.lockout.check(lane)
+        breaker = self.breakers[lane]
+        try:
+            return await breaker.call_async(self._timed, operation, attempt)
+        except FoxtrotError as error:
+            if error.category is ErrorCategory.CONNECTION and error.context.get("attempted"):
+                self._corroborate(breaker, error)
+            raise
+
+    def _corroborate(self, breaker: CircuitBreaker, error: FoxtrotError) -> None:
+        """Open the lane at its first failure where the connection is seen to be down as well.
+
+        Two witnesses are enough: to have each lane find it out by failures of its own costs a dead
+        venue three requests of each, whenever the first of a kind comes along.
+        """
+        for _ in range(breaker.failure_threshold):
+            if not self.is_down() or breaker.state is not CircuitState.CLOSED:
+                return
+            breaker.acquire().failure(error)
 
     async def probe(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """One attempt of the recovery's: waits for the gate, and asks no breaker.
@@ -208,12 +240,15 @@ class AdapterGuard:
             error.context["attempted"] = True
             if error.category is ErrorCategory.RATE_LIMIT and self._policy.rate_gate:
                 self.gate.hold(error)
+            self.lockout.take(error)
             self._on_error(error)
             if error is exc:
                 raise
             raise error from exc
         else:
             self.gate.served()
+            if self.lockout.served(operation):
+                self._on_mended()
             return result
 
     def _delay(
@@ -247,13 +282,15 @@ class AdapterGuard:
         return self.gate.wait or None
 
 
-def not_ready(adapter_name: str, why: str, clock: Clock) -> AdapterConnectionError:
-    """The refusal of a new order while its adapter is not of use."""
+def not_ready(
+    adapter_name: str, why: str, clock: Clock, *, retry_after: float | None = None
+) -> AdapterConnectionError:
+    """The refusal of a call while its adapter is not of use."""
     return AdapterConnectionError(
         adapter_name,
         why,
         outcome=Outcome.NOT_SENT,
-        retry_after=None,
+        retry_after=retry_after,
         clock=clock,
         suggested_action=f"Wait until {adapter_name} is connected, subscribed and reconciled",
     )

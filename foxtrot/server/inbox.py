@@ -76,8 +76,7 @@ class Inbox:
         elif event.type == EVENT_TRADE:
             self._pipeline.apply_trade(event.data)
         elif is_current and event.type == EVENT_ERROR:
-            connection = self._connection()
-            connection.ready = connection.ready and connection.adapter.connected
+            self._connection().saw_error(event.data)
             self._surfaced(event.data)
         elif is_current:
             if event.type == EVENT_TICK:

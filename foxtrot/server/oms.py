@@ -86,6 +86,11 @@ class Oms:
         self._store(order)
         return True
 
+    def withdraw(self, vt_orderid: str) -> None:
+        """Forget an intent that never left, so that its id is free for it elsewhere."""
+        del self._orders[vt_orderid]
+        self._unsettled.pop(vt_orderid, None)
+
     def apply_order(self, update: OrderData) -> OrderData | None:
         """Merge evidence about an order; return the new record, or None if nothing changed."""
         known = self._orders.get(update.vt_orderid)

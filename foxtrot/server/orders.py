@@ -31,13 +31,17 @@ from foxtrot.util.errors import (
 from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TradeData
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["OrderPipeline", "by_id", "named"]
+__all__ = ["Diverted", "OrderPipeline", "by_id", "named"]
 
 # A "not found" is final only this long after the request's lifetime: the venue's clock and ours
 # differ by a little, and the lifetime is judged by the venue's.
 _LIFETIME_MARGIN = 1.0
 
 _READY_POLL = 0.5
+
+
+class Diverted(Exception):
+    """Raised out of `send` for an order that waited, never left, and has to go elsewhere now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,28 @@ class OrderPipeline:
         self._unwanted: dict[str, None] = {}
         self._fills = FillFetcher(oms, clock=clock, apply=self.apply_trade, spawn=spawn)
 
-    async def send(self, connection: AdapterConnection, request: OrderRequest) -> OrderData:
+    async def send(
+        self,
+        connection: AdapterConnection,
+        request: OrderRequest,
+        *,
+        deadline: float | None = None,
+        is_diverted: Callable[[], bool] = lambda: False,
+    ) -> OrderData:
         """Send an intent; return its order, which may be UNKNOWN and then settles by itself.
+
+        Subscribers hear of it when it leaves, or when it is given up.
+
+        Args:
+            connection: Where to.
+            request: The intent, under its id.
+            deadline: Seconds for everything together; the lane's own when left out.
+            is_diverted: Whether new orders have to go elsewhere by now. Asked when the connection's
+                guard is stirred while the order waits.
 
         Raises:
             FoxtrotError: The order is certainly not at the venue; `outcome` says if it was sent.
+            Diverted: It is certainly not at the venue, and its id is free again.
         """
         order = request.create_order_data(request.reference, connection.name)
         if not self._oms.begin(order):
@@ -98,8 +119,13 @@ class OrderPipeline:
                 clock=self._clock,
                 context={"adapter": connection.name},
             )
-        self._publish(order)
-        await self._submit(connection, request, order)
+
+        def leave() -> None:
+            # What has shown itself at a venue is there, whatever its replies said.
+            if is_diverted() and self._known(order).status is Status.SUBMITTING:
+                raise Diverted
+
+        await self._submit(connection, request, order, deadline=deadline, leave=leave)
         return self._known(order)
 
     async def cancel(self, connection: AdapterConnection, request: CancelRequest) -> OrderData:
@@ -117,6 +143,7 @@ class OrderPipeline:
                 "order.cancel",
                 lambda: connection.adapter.cancel_order(request),
                 kind=OperationKind.IDEMPOTENT,
+                admit=connection.require_line,
             )
         except FoxtrotError as error:
             if error.category is not ErrorCategory.ORDER_EXECUTION:
@@ -130,14 +157,15 @@ class OrderPipeline:
         return self._known(order)
 
     async def look_up(
-        self, connection: AdapterConnection, request: CancelRequest
+        self, connection: AdapterConnection, request: CancelRequest, *, lane: Lane = Lane.QUERIES
     ) -> OrderData | None:
         """Ask the venue for an order and apply the answer. None: the venue knows no such order."""
         found = await connection.guard.call(
-            Lane.QUERIES,
+            lane,
             "order.query",
             lambda: connection.adapter.query_order(request),
             kind=OperationKind.READ,
+            admit=connection.require_line,
         )
         if found is not None:
             self.apply_order(connection, found)
@@ -146,8 +174,9 @@ class OrderPipeline:
     async def _look_up_if_possible(
         self, connection: AdapterConnection, request: CancelRequest
     ) -> OrderData | None:
+        """What became of an order that could not be cancelled: as urgent as the cancel was."""
         try:
-            return await self.look_up(connection, request)
+            return await self.look_up(connection, request, lane=Lane.CANCELS)
         except FoxtrotError:
             return None  # surfaced by the guard; the refusal that led here stays the answer
 
@@ -195,7 +224,13 @@ class OrderPipeline:
         )
 
     async def _submit(
-        self, connection: AdapterConnection, request: OrderRequest, order: OrderData
+        self,
+        connection: AdapterConnection,
+        request: OrderRequest,
+        order: OrderData,
+        *,
+        deadline: float | None = None,
+        leave: Callable[[], None] = lambda: None,
     ) -> None:
         async def attempt() -> OrderData:
             if self._oms.is_at_venue(order.vt_orderid):
@@ -213,10 +248,16 @@ class OrderPipeline:
                 "order.place",
                 attempt,
                 kind=OperationKind.NOT_IDEMPOTENT,
+                deadline=deadline,
                 admit=connection.require_ready,
+                leave=leave,
             )
         except FoxtrotError as error:
             self._send_failed(connection, order, error)
+        except Diverted:
+            self._sent.pop(order.vt_orderid, None)
+            self._oms.withdraw(order.vt_orderid)
+            raise
         except BaseException:
             self._send_abandoned(connection, order)
             raise
@@ -332,6 +373,8 @@ class OrderPipeline:
     def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
         now = self._clock.now()
         before = self._sent.get(order.vt_orderid)
+        if before is None:
+            self._publish(order)
         self._sent[order.vt_orderid] = _Sent(request, before.first_at if before else now, now)
 
     async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:

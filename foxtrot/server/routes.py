@@ -59,6 +59,10 @@ class Routes:
         for each in (asked, *self._standbys(adapter_name)):
             if self._oms.is_used(each.name, orderid):
                 return each
+        return self.of_new_order(adapter_name)
+
+    def of_new_order(self, adapter_name: str) -> AdapterConnection:
+        """Where a new order has to go now."""
         return self._connections[self._switched.get(adapter_name, adapter_name)]
 
     def localized(

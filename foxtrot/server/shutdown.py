@@ -11,16 +11,22 @@ from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.oms import Oms
 from foxtrot.server.orders import by_id
 from foxtrot.server.policy import EnginePolicy
+from foxtrot.util.clock import Clock
 from foxtrot.util.errors import FoxtrotError
 from foxtrot.util.object import CancelRequest, OrderData
 
-__all__ = ["ShutdownReport", "Tasks", "shut_down"]
+__all__ = ["ShutdownReport", "Tasks", "shut_down", "spaced"]
+
+Cancel = Callable[[AdapterConnection, CancelRequest], Awaitable[object]]
 
 # How long a task may take to obey its cancellation before it is left behind, and named.
 _GRACE = 1.0
 
-# So many cancels are under way at once: few enough for any venue's limit on bursts.
+# So many cancels are under way at once, and so many leave in a second: the tightest limit on bursts
+# that we know of is IB's, 50 messages a second, and who breaks it is not heard for a while, least
+# of all when there is little time left.
 _CANCELS_AT_ONCE = 5
+_CANCELS_A_SECOND = 20.0
 
 # The share of the time that cancels may take; the rest is for closing connections.
 _SHARE_OF_CANCELS = 0.7
@@ -76,7 +82,7 @@ async def shut_down(
     oms: Oms,
     tasks: Tasks,
     *,
-    cancel: Callable[[AdapterConnection, CancelRequest], Awaitable[object]],
+    cancel: Cancel,
     policy: EnginePolicy,
     spared: Callable[[], Iterable[asyncio.Task[Any]]],
 ) -> ShutdownReport:
@@ -110,6 +116,20 @@ async def shut_down(
     return ShutdownReport(open_orders, not (in_time and closed), left)
 
 
+def spaced(cancel: Cancel, clock: Clock) -> Cancel:
+    """`cancel`, so that no more of them begin in a second than any venue takes."""
+    next_at = clock.now()
+
+    async def cancel_in_turn(connection: AdapterConnection, request: CancelRequest) -> object:
+        nonlocal next_at
+        begins_at = max(next_at, clock.now())
+        next_at = begins_at + 1 / _CANCELS_A_SECOND
+        await clock.sleep(begins_at - clock.now())
+        return await cancel(connection, request)
+
+    return cancel_in_turn
+
+
 def _open_orders(
     connections: Mapping[str, AdapterConnection], oms: Oms
 ) -> Iterator[tuple[AdapterConnection, OrderData]]:
@@ -121,7 +141,7 @@ def _open_orders(
 
 async def _cancel_all(
     orders: Iterable[tuple[AdapterConnection, OrderData]],
-    cancel: Callable[[AdapterConnection, CancelRequest], Awaitable[object]],
+    cancel: Cancel,
 ) -> None:
     waiting = iter(orders)
 

@@ -63,6 +63,8 @@ class Watch:
                 outcome=Outcome.NONE,
                 clock=self._clock,
             )
+        if not connection.ready:
+            connection.guard.came_back()
         connection.ready = True
         self._became_ready(connection)
 
@@ -80,6 +82,11 @@ class Watch:
             connection.ready = False
             self._surfaced(self._of_stream(connection, exc))
             return
+        lockout = connection.guard.lockout
+        if lockout.is_probe_due:
+            await _try_credentials(connection)
+        if lockout.is_on:
+            return  # whatever else is amiss needs an account that may ask
         if not connection.ready or self._pipeline.needs_reconcile(connection.name):
             # What fails in here was surfaced by the guard, or is seen at the next heartbeat.
             with suppress(FoxtrotError):
@@ -94,6 +101,12 @@ class Watch:
             # broken itself, and that can be mended: it is built anew.
             error.recoverable = True
         return error
+
+
+async def _try_credentials(connection: AdapterConnection) -> None:
+    """Ask what only an accepted account is answered. The guard takes note of either answer."""
+    with suppress(FoxtrotError):
+        await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
 
 
 async def _find_fault(connection: AdapterConnection) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from foxtrot.util._breaker_core import BreakerCore
 from foxtrot.util._breaker_records import BreakerMode, CircuitState
 
-__all__ = ["restore", "snapshot"]
+__all__ = ["deadline_of", "monotonic_of", "restore", "snapshot"]
 
 _VERSION = 1
 
@@ -28,8 +28,8 @@ def snapshot(core: BreakerCore, now: float, wall: float) -> dict[str, Any]:
         "state": core.effective_state(now).value,
         "failure_count": core.failure_count,
         "open_time": core.open_time,
-        "open": _deadline(core.open_until, now, wall),
-        "hold": _deadline(core.held_until, now, wall),
+        "open": deadline_of(core.open_until, now, wall),
+        "hold": deadline_of(core.held_until, now, wall),
     }
 
 
@@ -63,18 +63,20 @@ def _resumed(core: BreakerCore, data: Mapping[str, Any], now: float, wall: float
         "failure_count": int(data["failure_count"]),
         # Growth belongs to the outage that is on; without one, today's configuration holds.
         "open_time": core.rules.timeout if state is CircuitState.CLOSED else grown,
-        "open_until": math.inf if is_forced else _monotonic(data["open"], now, wall),
-        "held_until": _monotonic(data["hold"], now, wall),
+        "open_until": math.inf if is_forced else monotonic_of(data["open"], now, wall),
+        "held_until": monotonic_of(data["hold"], now, wall),
     }
 
 
-def _deadline(until: float, now: float, wall: float) -> dict[str, float] | None:
+def deadline_of(until: float, now: float, wall: float) -> dict[str, float] | None:
+    """A monotonic deadline as another process can read it; None for one that is over."""
     if not math.isfinite(until) or until <= now:
         return None
     return {"until": wall + (until - now), "remaining": until - now}
 
 
-def _monotonic(deadline: Mapping[str, float] | None, now: float, wall: float) -> float:
+def monotonic_of(deadline: Mapping[str, float] | None, now: float, wall: float) -> float:
+    """The deadline in this process's time. A wall clock that was set back makes it no longer."""
     if deadline is None:
         return -math.inf
     return now + min(float(deadline["remaining"]), deadline["until"] - wall)

@@ -5,9 +5,10 @@ A strategy *plans*: it returns a finite ladder of rungs. Nothing here waits or k
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,8 +47,12 @@ REPAIRS = frozenset(
     {RecoveryAction.RETRY, RecoveryAction.RECONNECT, RecoveryAction.RESTART_COMPONENT}
 )
 
-# With a standby at hand there is no point in trying for minutes what has failed this often.
+# With a standby at hand there is no point in trying for minutes what has failed this often, or for
+# this many seconds in all: a venue that is silent makes each try last as long as it may. Some room
+# is left for what passes by itself, since to go over and back costs more than a short wait.
 _ATTEMPTS_BEFORE_SWITCH = 3
+_PATIENCE_BEFORE_SWITCH = 12.0
+_SHORTEST_TRY = 1.0
 
 # A person hears of a wait longer than this when it begins, not when it is over.
 _LONG_WAIT = 600.0
@@ -152,12 +157,19 @@ class LadderStrategy(RecoveryStrategy):
         return False
 
     def plan(
-        self, error: FoxtrotError, executor: RecoveryExecutor, *, attempts: int
+        self,
+        error: FoxtrotError,
+        executor: RecoveryExecutor,
+        *,
+        attempts: int,
+        spent: Callable[[], float] = lambda: 0.0,
     ) -> Iterator[tuple[Rung, int]]:
         """The rungs to take, each with how often it was taken before. Finite.
 
         Whether a rung can be taken is asked each time that it comes to it: a shutdown, or a
         connection that is known to be down by now, ends a rung before its attempts are used up.
+        `spent` says how many seconds of trying it has been; while a standby could take over, they
+        are bounded.
         """
         if executor.wait(error) > _LONG_WAIT and executor.supports(_ALERT.action, error):
             yield _ALERT, 0
@@ -168,10 +180,12 @@ class LadderStrategy(RecoveryStrategy):
                 may_switch = _SWITCH in rungs[number + 1 :] and executor.supports(
                     RecoveryAction.SWITCH_ADAPTER, error
                 )
+                left = _PATIENCE_BEFORE_SWITCH - spent() if may_switch else math.inf
                 has_enough = may_switch and repetition >= _ATTEMPTS_BEFORE_SWITCH
-                if has_enough or not executor.supports(rung.action, error):
+                if has_enough or left <= 0 or not executor.supports(rung.action, error):
                     break
-                yield rung, repetition
+                deadline = min(rung.deadline, max(left, _SHORTEST_TRY))
+                yield replace(rung, deadline=deadline), repetition
 
 
 class ConnectionRecoveryStrategy(LadderStrategy):

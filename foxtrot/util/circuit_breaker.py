@@ -126,7 +126,6 @@ class CircuitBreaker:
     ) -> None:
         open_time = as_seconds("timeout", timeout)
         cap = _CAP_OF_GROWTH * open_time if max_timeout is None else max_timeout
-        slow = None if slow_call_seconds is None else slow_call_seconds
         rules = Rules(
             failure_threshold=failure_threshold,
             success_threshold=success_threshold,
@@ -135,7 +134,11 @@ class CircuitBreaker:
             failure_rate_threshold=failure_rate_threshold,
             window_seconds=as_seconds("window_seconds", window_seconds),
             minimum_calls=minimum_calls,
-            slow_call_seconds=None if slow is None else as_seconds("slow_call_seconds", slow),
+            slow_call_seconds=(
+                None
+                if slow_call_seconds is None
+                else as_seconds("slow_call_seconds", slow_call_seconds)
+            ),
             slow_call_rate_threshold=slow_call_rate_threshold,
             timeout_growth=timeout_growth,
             max_timeout=as_seconds("max_timeout", cap),

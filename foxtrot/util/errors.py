@@ -248,7 +248,7 @@ class OrderRejectionError(FoxtrotError):
 
     def __init__(self, order_id: str, venue_reason: str, **overrides: Any) -> None:
         super().__init__(
-            f"Order {order_id} rejected: {venue_reason}",
+            f"{_order(order_id)} rejected: {venue_reason}",
             **_with_defaults(
                 overrides,
                 context={"order_id": order_id, "venue_reason": venue_reason},
@@ -266,12 +266,12 @@ class UnknownOrderError(FoxtrotError):
 
     def __init__(self, order_id: str, reason: str, **overrides: Any) -> None:
         super().__init__(
-            f"Order {order_id} is in an unknown state: {reason}",
+            f"{_order(order_id)} is in an unknown state: {reason}",
             **_with_defaults(
                 overrides,
                 context={"order_id": order_id, "reason": reason},
                 recoverable=True,
-                suggested_action=f"Look {order_id} up at the venue before anything is sent again",
+                suggested_action=f"Look {order_id or 'it'} up before anything is sent again",
             ),
         )
 
@@ -371,6 +371,10 @@ class ComponentError(FoxtrotError):
                 suggested_action=f"Restart {component}; if it fails again, look at its cause",
             ),
         )
+
+
+def _order(order_id: str) -> str:
+    return f"Order {order_id}" if order_id else "Order"
 
 
 def _with_defaults(overrides: Mapping[str, Any], **defaults: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ streams), and never because the action returned. Waiting is not recovery.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -49,10 +50,16 @@ __all__ = [
     "default_strategies",
 ]
 
+# What opens a connection anew. None stands for a strategy of the user's own, which may.
+_REOPENS = frozenset({RecoveryAction.RECONNECT, RecoveryAction.RESTART_COMPONENT, None})
+
 
 @dataclass(frozen=True, slots=True)
 class RecoveryEvent:
-    """Something that the recovery did: started, step, succeeded, failed, skipped or joined."""
+    """What the recovery did: started, step, step_failed, succeeded, failed, skipped or joined.
+
+    `at` is in monotonic seconds of the recovery's clock.
+    """
 
     kind: str
     error: FoxtrotError
@@ -61,6 +68,7 @@ class RecoveryEvent:
     action: RecoveryAction | None
     attempt: int
     reason: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,8 @@ class _Climb:
     done: asyncio.Future[bool | None]
     verifications: int = 0
     taken: int = 0
+    spent: float = 0.0
+    relapses: int = 0
     is_locked_out: bool = False
 
     def note_verification(self) -> None:
@@ -117,7 +127,8 @@ class ErrorRecoveryManager:
         clock: Time.
         rng: Jitter of the waits between attempts.
         base_delay: Seconds before the second attempt of a rung; doubles with each.
-        max_delay: The longest wait between two attempts, unless the venue asks for more.
+        max_delay: The longest wait between two attempts, unless the venue asks for more. A
+            connection that lasted less than that has relapsed: the waits go on growing.
         listeners: Called with each RecoveryEvent.
 
     Attributes:
@@ -145,6 +156,7 @@ class ErrorRecoveryManager:
         self._backoff = RetryConfig(base_delay=base_delay, max_delay=max_delay)
         self._listeners = Listeners(listeners)
         self._climbs: dict[str, _Climb] = {}
+        self._reopened: dict[str, tuple[float, int]] = {}  # when, and after how many relapses
 
     @property
     def recovery_history(self) -> list[dict[str, Any]]:
@@ -225,6 +237,7 @@ class ErrorRecoveryManager:
         self, key: str, climb: _Climb, context: Mapping[str, Any], attempts: int
     ) -> bool:
         success = None
+        climb.relapses = self._relapses(key)
         try:
             success = await self._climb(climb, context, attempts)
         finally:
@@ -232,6 +245,16 @@ class ErrorRecoveryManager:
             climb.done.set_result(success)
             self._ended(climb, success)
         return success
+
+    def _relapses(self, key: str) -> int:
+        """How many connections in a row have broken within the longest wait.
+
+        Each of them was a success, of which no ladder tires: a venue that accepts and drops would
+        be knocked at several times a second.
+        """
+        reopened_at, relapses = self._reopened.get(key, (-math.inf, 0))
+        lasted = self._clock.now() - reopened_at
+        return relapses + 1 if lasted < self._backoff.max_delay else 0
 
     async def _climb(self, climb: _Climb, context: Mapping[str, Any], attempts: int) -> bool:
         self._emit("started", climb.error, climb.strategy)
@@ -242,6 +265,9 @@ class ErrorRecoveryManager:
             climb.taken += 1
             self._emit("step", climb.error, climb.strategy, step.action, climb.taken)
             if await self._take(step, climb):
+                if step.action in _REOPENS:
+                    key = climb.error.adapter_name or ""
+                    self._reopened[key] = (self._clock.now(), climb.relapses)
                 return True
         return False
 
@@ -251,7 +277,8 @@ class ErrorRecoveryManager:
             own = partial(_execute, strategy, climb, context)
             yield from (_Step(None, n, strategy.deadline, own) for n in range(attempts))
             return
-        for rung, repetition in strategy.plan(error, executor, attempts=attempts):
+        plan = strategy.plan(error, executor, attempts=attempts, spent=lambda: climb.spent)
+        for rung, repetition in plan:
             take = partial(take_rung, rung, error, executor, on_verify=climb.note_verification)
             yield _Step(rung.action, repetition, rung.deadline, take)
 
@@ -261,14 +288,19 @@ class ErrorRecoveryManager:
         Calling a person, and turning to another venue, need no leave of this one.
         """
         delay = 0.0
-        if step.repetition:
-            delay = compute_delay(self._backoff, step.repetition - 1, self._rng)
+        tries = step.repetition
+        if step.action in _REOPENS:
+            tries = max(tries, climb.relapses - 1)  # one relapse may be chance, two are a pattern
+        if tries:
+            delay = compute_delay(self._backoff, tries - 1, self._rng)
+        climb.spent += delay
         if step.action is None or step.action in REPAIRS:
             delay = max(delay, climb.executor.wait(climb.error))
         if delay > 0:
             await self._clock.sleep(delay)
 
     async def _take(self, step: _Step, climb: _Climb) -> bool:
+        began_at = self._clock.now()
         try:
             async with asyncio.timeout(step.deadline):
                 return await step.run()
@@ -277,6 +309,10 @@ class ErrorRecoveryManager:
             reason = f"{type(exc).__name__}: {exc}"
             self._emit("step_failed", climb.error, climb.strategy, step.action, climb.taken, reason)
             return False
+        finally:
+            # A venue that asks for quiet is no venue that is away.
+            if climb.executor.wait(climb.error) <= 0:
+                climb.spent += self._clock.now() - began_at
 
     def _skipped(self, error: FoxtrotError, reason: str) -> bool:
         self._emit("skipped", error, None, None, 0, reason)
@@ -298,10 +334,9 @@ class ErrorRecoveryManager:
         attempt: int = 0,
         reason: str = "",
     ) -> None:
+        name, at = error.adapter_name or "", self._clock.now()
         self._listeners.emit(
-            RecoveryEvent(
-                kind, error, error.adapter_name or "", _name(strategy), action, attempt, reason
-            )
+            RecoveryEvent(kind, error, name, _name(strategy), action, attempt, reason, at)
         )
 
     def _record(

@@ -98,7 +98,7 @@ def build(
         },
     )
     # A stand-in for a name that nobody gave must not pass for one.
-    error.context = {k: v for k, v in error.context.items() if v != _UNNAMED}
+    error.context = {k: v for k, v in error.context.items() if v not in ("", _UNNAMED)}
     if adapter is not None:
         error.context["adapter"] = adapter
     return error
@@ -133,7 +133,9 @@ def _construct(
     if category is ErrorCategory.VALIDATION:
         return DataValidationError(_field(reason, outcome), reason, **fields)
     if category is ErrorCategory.ORDER_EXECUTION and outcome is Outcome.UNKNOWN:
-        return UnknownOrderError(_UNNAMED, reason, **fields)
+        return UnknownOrderError("", reason, **fields)
+    if category is ErrorCategory.ORDER_EXECUTION:
+        return OrderRejectionError("", reason, **fields)
     return _CLASSES[category](adapter if category in _OF_ADAPTER else _UNNAMED, reason, **fields)
 
 
@@ -148,7 +150,6 @@ _CLASSES: Mapping[ErrorCategory, Callable[..., FoxtrotError]] = {
     ErrorCategory.CONNECTION: AdapterConnectionError,
     ErrorCategory.AUTHENTICATION: AuthenticationError,
     ErrorCategory.MARKET_DATA: MarketDataError,
-    ErrorCategory.ORDER_EXECUTION: OrderRejectionError,
     ErrorCategory.SYSTEM: ComponentError,
 }
 _OF_ADAPTER = frozenset(

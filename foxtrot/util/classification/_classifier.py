@@ -187,11 +187,11 @@ class Classifier:
         nested = evidence.venue_code(Exception(), message) if source == "http" else None
         entry = None if nested is None else self._look_up(*nested, evidence.venue_text(message))
         if entry is not None:
-            return _Finding(entry, "code", code, is_answer=True)
+            return _Finding(entry, "code", is_answer=True)
         entry = self._look_up(source, code, message)
         if entry is not None:
             how = "status" if source == "http" else "code"
-            return _Finding(entry, how, code, is_answer=source not in _NO_ANSWERS)
+            return _Finding(entry, how, is_answer=source not in _NO_ANSWERS)
         return _by_text(message) or _Finding(_UNCLASSIFIED, "default")
 
     def _find(self, exc: Exception, text: str) -> _Finding:
@@ -362,7 +362,7 @@ def _normal(code: int | str) -> int | str:
     if isinstance(code, int):
         return int(code)
     code = code.strip()
-    return int(code) if code.lstrip("-").isdecimal() else code
+    return int(code) if code.removeprefix("-").isdecimal() else code
 
 
 def _classes_of(code: int | str) -> Iterator[str]:

@@ -133,6 +133,20 @@ class TestOrders:
             seen = [(each.orderid, each.status) for each in (placed, found, *open_orders, gone)]
         assert seen == [("mine-1", Status.NOTTRADED)] * 3 + [("mine-1", Status.CANCELLED)]
 
+    async def test_one_that_was_answered_just_before_a_disconnect_is_placed(self) -> None:
+        """Of an order that the venue booked nobody may say that it was never sent."""
+        async with _desk() as desk:
+            create_order = desk.adapter._client.create_order
+
+            async def answered_and_gone(*args: Any) -> Any:
+                answer = await create_order(*args)
+                await desk.adapter.disconnect()
+                return answer
+
+            desk.adapter._client.create_order = answered_and_gone
+            placed = await desk.adapter.send_order(buys("intent-1"))
+            assert (placed.orderid, placed.status) == ("intent-1", Status.NOTTRADED)
+
     async def test_one_that_the_venue_does_not_know_is_none_and_no_error(self) -> None:
         """Only the venue's own word makes "there is no such order"."""
         async with _desk() as desk:
@@ -170,6 +184,17 @@ class TestStreams:
             assert {trade.orderid for trade in desk.sink.of(EVENT_TRADE)} == {"mine-1"}
             assert {order.orderid for order in desk.sink.of(EVENT_ORDER)} == {"mine-1"}
             assert desk.sink.of(EVENT_ERROR) == []
+
+    async def test_a_price_that_is_none_is_told_and_not_handed_on(self) -> None:
+        async with _desk() as desk:
+            await desk.watch()
+            body = await desk.adapter._client.fetch_ticker("BTC/USDT")
+            seen = len(desk.sink.of(EVENT_TICK))
+            desk.adapter._push_tick({**body, "last": 0.0, "close": 0.0}, SYMBOL)
+            assert [error.category for error in desk.sink.of(EVENT_ERROR)] == [
+                ErrorCategory.MARKET_DATA
+            ]
+            assert len(desk.sink.of(EVENT_TICK)) == seen
 
     async def test_a_lost_connection_is_told_though_ccxt_would_mend_it_silently(self) -> None:
         """What was pushed meanwhile is gone, so somebody has to know."""

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from foxtrot.server.alerts import AlertDesk, log_sink
 from foxtrot.util.errors import (
     AdapterConnectionError,
+    AuthenticationError,
     ComponentError,
+    ErrorCategory,
     MarketDataError,
     OrderRejectionError,
     UnknownOrderError,
@@ -85,6 +87,21 @@ def test_recovery_ends_the_incidents_of_its_adapter(desk):
     desk.raise_alert(down("A"))
     desk.raise_alert(down("B"))
     assert [a.adapter_name for a in taken] == ["A", "B", "A"]
+
+
+def test_incidents_of_other_categories_go_on(desk):
+    desk, taken, _ = desk
+    key = AuthenticationError("A", "key")
+    for error in (key, down("A")):
+        desk.raise_alert(error)
+    desk.recovered("A", ErrorCategory.AUTHENTICATION)
+    for error in (key, down("A")):
+        desk.raise_alert(error)
+    assert [a.error.category.value for a in taken] == [
+        "authentication",
+        "connection",
+        "authentication",
+    ]
 
 
 def test_memory_of_incidents_ends_with_their_cooldown(desk):

@@ -7,7 +7,14 @@ import asyncio
 import pytest
 
 from foxtrot.adapter.session import Operation
-from foxtrot.util.errors import AuthenticationError, FoxtrotError, MarketDataError
+from foxtrot.util.circuit_breaker import CircuitState
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    AuthenticationError,
+    FoxtrotError,
+    MarketDataError,
+    Outcome,
+)
 from harness.venue import Skew
 
 
@@ -38,6 +45,186 @@ def test_ticks_of_an_old_connection_do_not_count(play, tools):
             await bench.connection.wait_ticking()
 
     play(body)
+
+
+def test_ticks_from_before_a_doubt_do_not_end_it(play):
+    """A connection that fell silent eight seconds ago has ticks that are not stale yet."""
+
+    async def body(bench):
+        connection = bench.connection
+        await bench.clock.sleep(0.5)
+        connection.distrust_ticks()
+        assert not connection.is_ticking()
+        connection.require_fresh()
+        began = bench.now
+        await connection.wait_ticking()
+        assert 0.0 < bench.now - began <= 1.0
+
+    play(body)
+
+
+def test_who_waits_for_ticks_is_told_at_once_that_none_will_come(play, tools):
+    async def body(bench):
+        connection = bench.connection
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        connection.distrust_ticks()
+        waiting = asyncio.create_task(connection.wait_ticking())
+        await bench.clock.sleep(1.0)
+        connection.adapter.lost_streams = True
+        connection.saw_error(MarketDataError("BTCUSDT.BINANCE", "1101"))
+        began = bench.now
+        with pytest.raises(MarketDataError):
+            await waiting
+        assert bench.now == began
+        assert not bench.engine.is_ready("ALPHA")
+        bench.link.rules.clear()
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_silent_streams_are_not_ready_and_are_asked_for_again_before_a_reconnect(play, tools):
+    """Subscriptions may be lost without a word, behind a socket that stands."""
+
+    async def body(bench):
+        connection = bench.connection
+        opened = len(bench.opened())
+        subscribed = len(bench.sent("stream.subscribe"))
+
+        def is_lost(*_):
+            return tools.Hang() if len(bench.sent("stream.subscribe")) == subscribed else None
+
+        bench.link.rules["lost"] = tools.Rule(framing=is_lost)
+        recovering = asyncio.create_task(
+            bench.engine.handle_adapter_error("ALPHA", TimeoutError("no answer"))
+        )
+        await bench.clock.sleep(10.5)
+        assert not bench.engine.is_ready("ALPHA")
+        assert await recovering
+        assert bench.engine.is_ready("ALPHA")
+        assert not connection.needs_subscribing()
+        assert len(bench.opened()) == opened
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_ticks_of_lost_subscriptions_do_not_count(play):
+    """They came before the venue said so."""
+
+    async def body(bench):
+        assert bench.connection.is_ticking()
+        bench.connection.adapter.lost_streams = True
+        assert not bench.connection.is_ticking()
+
+    play(body)
+
+
+def test_recovery_is_not_verified_by_ticks_from_before_it(play, tools):
+    """Pings and questions are answered, prices are not; those from before are not stale yet."""
+
+    async def body(bench):
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        bench.connection.adapter.on_error(AdapterConnectionError("ALPHA", "cut"))
+        await bench.clock.sleep(8.0)
+        assert not bench.engine.is_ready("ALPHA")
+        bench.link.rules.clear()
+        await bench.clock.sleep(2.0)
+        assert bench.engine.is_ready("ALPHA")
+
+    play(body)
+
+
+def test_lost_subscriptions_are_made_anew_without_a_reconnect(play):
+    """As IB's 1101 wants it: the socket stood all the while."""
+
+    async def body(bench):
+        connection = bench.connection
+        opened = len(bench.opened())
+        connection.adapter.lost_streams = True
+        connection.adapter.on_error(AdapterConnectionError("ALPHA", "cut"))
+        await bench.clock.sleep(5.0)
+        assert bench.engine.is_ready("ALPHA")
+        assert not connection.adapter.lost_streams
+        assert len(bench.opened()) == opened
+
+    bench = play(body)
+    assert len(bench.sent("stream.subscribe")) == 2
+
+
+def test_nothing_is_sent_over_a_connection_that_is_known_to_be_down(play, tools):
+    """Of any lane; and no breaker has to learn it by failures."""
+
+    async def body(bench):
+        connection = bench.connection
+        connection.adapter.one_connection = True
+        bench.link.rules["down"] = tools.Rule(opening=lambda _c: tools.Fail(tools.refused))
+        bench.link.drop(tools.reset, code=1006, outcome="reset")
+        await bench.clock.sleep(1.0)
+        sent = len(bench.sent())
+        calls = (
+            bench.engine.query_account("ALPHA"),
+            bench.engine.query_order(bench.by_id("o1"), "ALPHA"),
+            bench.engine.cancel_order(bench.by_id("o1"), "ALPHA"),
+        )
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            assert error.outcome is Outcome.NOT_SENT
+            assert error.retry_after == 5.0
+        assert len(bench.sent()) == sent
+        assert {b.state for b in connection.guard.breakers.values()} == {CircuitState.CLOSED}
+        bench.link.rules.clear()
+
+    play(body)
+
+
+def test_what_has_a_way_of_its_own_is_sent_while_the_stream_is_down(play, tools):
+    async def body(bench):
+        bench.link.rules["down"] = tools.Rule(opening=lambda _c: tools.Fail(tools.refused))
+        bench.link.drop(tools.reset, code=1006, outcome="reset")
+        await bench.clock.sleep(1.0)
+        assert await bench.engine.query_account("ALPHA")
+        bench.link.rules.clear()
+
+    play(body)
+
+
+def test_short_break_opens_no_lane_at_its_first_failure(play, tools):
+    """Not even after a long one: what was in vain then says nothing of now."""
+
+    async def body(bench):
+        def breaks(seconds):
+            bench.link.rules["down"] = tools.Rule(
+                sending=lambda _r: tools.Fail(tools.refused),
+                opening=lambda _c: tools.Fail(tools.refused),
+            )
+            bench.link.drop(tools.reset, code=1006, outcome="reset")
+            bench.loop.call_later(seconds, bench.link.rules.clear)
+
+        breaks(10.0)
+        await bench.clock.sleep(30.0)
+        assert bench.engine.is_ready("ALPHA")
+        breaks(0.2)
+        await bench.clock.sleep(0.01)
+        assert not bench.connection.adapter.connected
+        assert await bench.engine.query_account("ALPHA")
+
+    first, second = [t for t, _ in play(body).sent("account")][:2]
+    assert second - first < 1.0
+
+
+def test_lane_opens_at_its_first_failure_where_the_connection_is_down_as_well(play, tools):
+    async def body(bench):
+        refuse = tools.Rule(
+            sending=lambda _r: tools.Fail(tools.refused),
+            opening=lambda _c: tools.Fail(tools.refused),
+        )
+        bench.link.rules["down"] = refuse
+        bench.link.drop(tools.reset, code=1006, outcome="reset")
+        await bench.clock.sleep(5.0)
+        with pytest.raises(FoxtrotError):
+            await bench.engine.query_account("ALPHA")
+        bench.link.rules.clear()
+
+    first, second = [t for t, _ in play(body).sent("account")][:2]
+    assert second - first >= 4.0
 
 
 def test_old_price_that_comes_again_is_no_life(play):

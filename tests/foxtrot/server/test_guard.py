@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from foxtrot.server.guard import AdapterGuard, RateGate, not_ready
+from foxtrot.server.guard import AdapterGuard, not_ready
 from foxtrot.server.policy import POLICIES, BreakerPolicy, Lane
 from foxtrot.util.circuit_breaker import CircuitBreakerOpenError, CircuitState
 from foxtrot.util.errors import (
@@ -225,6 +225,59 @@ def test_call_waits_for_the_gate_when_there_is_time(scene):
     assert second - first >= 10.25
 
 
+def test_first_to_be_refused_is_first_in_line(scene):
+    """And not behind those who came while he was sleeping."""
+
+    async def body(s):
+        order = []
+
+        async def come(name, *results):
+            assert await s.call(*results) == name
+            order.append(name)
+
+        first = asyncio.create_task(come("first", RateLimitError("A", 10.0), "first"))
+        await asyncio.sleep(1.0)
+        others = [asyncio.create_task(come(name, name)) for name in ("second", "third")]
+        await asyncio.gather(first, *others)
+        assert order == ["first", "second", "third"]
+        assert s.attempts[1] == 10.25
+
+    scene(body)
+
+
+def test_call_that_waited_for_the_gate_is_admitted_anew(scene):
+    """The connection went away while it waited: its turn is no leave to use a dead one."""
+
+    async def body(s):
+        def admit():
+            if s.loop.time() >= 5.0:
+                raise not_ready("A", "gone", s.clock)
+
+        s.guard.gate.hold(RateLimitError("A", 10.0))
+        with pytest.raises(AdapterConnectionError, match="gone"):
+            await s.call("ok", admit=admit)
+
+    assert scene(body).attempts == []
+
+
+def test_questions_go_out_at_once_when_the_connection_is_back(scene):
+    """Not so orders, of which the reconciliation has shown nothing; nor what a person closed."""
+
+    async def body(s):
+        for lane in (Lane.ORDERS, Lane.QUERIES):
+            for _ in range(3):
+                with pytest.raises(FoxtrotError):
+                    await s.call(down(outcome=Outcome.UNKNOWN), lane=lane, deadline=0.0)
+        s.guard.came_back()
+        states = {lane: s.guard.breakers[lane].state.value for lane in (Lane.ORDERS, Lane.QUERIES)}
+        assert states == {Lane.ORDERS: "open", Lane.QUERIES: "closed"}
+        s.guard.breakers[Lane.QUERIES].force_open()
+        s.guard.came_back()
+        assert s.guard.breakers[Lane.QUERIES].state is CircuitState.OPEN
+
+    scene(body)
+
+
 def test_rate_limits_leave_breakers_closed(scene):
     async def body(s):
         for _ in range(5):
@@ -267,48 +320,3 @@ def test_foreign_exception_is_classified_with_its_cause(scene):
         assert caught.value.context["operation"] == "account"
 
     scene(body)
-
-
-# The gate by itself.
-
-
-@pytest.fixture
-def gate():
-    class Clock:
-        at = 0.0
-
-        def now(self):
-            return self.at
-
-    clock = Clock()
-    made = RateGate("A", clock, 10.0)
-    return made, clock
-
-
-def test_gate_is_never_opened_earlier_by_a_later_refusal(gate):
-    gate, clock = gate
-    gate.hold(RateLimitError("A", 60.0))
-    gate.hold(RateLimitError("A", 1.0))
-    assert gate.wait == 60.25
-    clock.at = 60.25
-    assert gate.wait == 0.0
-
-
-def test_waits_that_the_venue_does_not_name_double_until_it_answers(gate):
-    gate, clock = gate
-    waits = []
-    for _ in range(5):
-        gate.hold(RateLimitError("A", None))
-        waits.append(gate.wait)
-        clock.at += gate.wait
-    assert waits == [10.25, 20.25, 40.25, 60.25, 60.25]
-    gate.served()
-    gate.hold(RateLimitError("A", None))
-    assert gate.wait == 10.25
-
-
-def test_refusal_of_what_was_on_the_wire_already_does_not_double(gate):
-    gate, _ = gate
-    for _ in range(5):
-        gate.hold(RateLimitError("A", 60.0, context={"retry_after_source": "default"}))
-    assert gate.wait == 10.25

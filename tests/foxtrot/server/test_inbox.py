@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from foxtrot.server.engine import ErrorSurfaced
 from foxtrot.util.constants import Direction, Exchange, Status
-from foxtrot.util.errors import AdapterConnectionError, ComponentError
+from foxtrot.util.errors import AdapterConnectionError, ComponentError, MarketDataError
 from foxtrot.util.event import EVENT_ERROR, EVENT_LOG, EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
 from foxtrot.util.object import TradeData
 
@@ -51,13 +51,34 @@ def test_other_events_go_on_to_subscribers(play):
 def test_error_of_a_broken_stream_ends_being_ready(play):
     async def body(bench):
         adapter = bench.connection.adapter
-        adapter.on_error(AdapterConnectionError("ALPHA", "gap"))
+        adapter.on_error(MarketDataError("BTCUSDT.BINANCE", "gap"))
         assert bench.engine.is_ready("ALPHA")  # it is connected all the same
         await adapter.disconnect()
-        adapter.on_error(AdapterConnectionError("ALPHA", "closed"))
+        adapter.on_error(MarketDataError("BTCUSDT.BINANCE", "closed"))
         assert not bench.engine.is_ready("ALPHA")
 
     play(body)
+
+
+def test_gateway_that_says_that_it_lost_its_venue_ends_being_ready(play):
+    """Our own socket stands, and leads nowhere: an order would only be refused by it."""
+
+    async def body(bench):
+        bench.connection.adapter.on_error(AdapterConnectionError("ALPHA", "1100"))
+        assert bench.connection.adapter.connected
+        assert not bench.engine.is_ready("ALPHA")
+
+    play(body)
+
+
+def test_where_nobody_recovers_a_word_of_the_gateway_ends_nothing(play):
+    """Nobody would ever declare it ready again."""
+
+    async def body(bench):
+        bench.connection.adapter.on_error(AdapterConnectionError("ALPHA", "1100"))
+        assert bench.engine.is_ready("ALPHA")
+
+    play(body, recovery=False)
 
 
 def test_push_that_cannot_be_taken_is_surfaced_and_not_raised(play):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from foxtrot.adapter.session import Operation
-from foxtrot.server.engine import AdapterSwitched
+from foxtrot.server.engine import AdapterSwitched, OrderMoved
 from foxtrot.server.executor import EngineExecutor
+from foxtrot.server.policy import Lane
 from foxtrot.util.constants import Status
-from foxtrot.util.errors import AdapterConnectionError, FoxtrotError, OrderRejectionError
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    FoxtrotError,
+    MarketDataError,
+    OrderRejectionError,
+)
 from foxtrot.util.event import EVENT_ORDER
 from foxtrot.util.recovery import RecoveryAction
+from harness.venue import Reject
 
 
 def down(bench, tools):
@@ -131,6 +139,20 @@ def test_standby_that_does_not_verify_hands_back_at_once(play, tools):
     assert switches(play(body, standby=True)) == ["BETA", None]
 
 
+def test_standby_is_not_verified_by_ticks_from_before_the_switch(play, tools):
+    async def body(bench):
+        bench.links["BETA"].rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        executor = EngineExecutor(bench.engine, bench.clock)
+        error = AdapterConnectionError("ALPHA", "reset")
+        await executor.perform(RecoveryAction.SWITCH_ADAPTER, error)
+        with pytest.raises(MarketDataError):
+            await executor.verify(RecoveryAction.SWITCH_ADAPTER, error)
+        assert not bench.engine.routes.is_switched("ALPHA")
+        bench.links["BETA"].rules.clear()
+
+    play(body, standby=True, heartbeat_interval=1000.0)
+
+
 def test_standby_that_went_away_cannot_be_switched_to(play):
     async def body(bench):
         bench.engine.connections["BETA"].ready = False
@@ -156,3 +178,163 @@ def test_outage_of_one_adapter_touches_no_other(play, tools):
     bench = play(body, standby=True)
     opened = [d for _, kind, _, _, d in bench.notes.lines if kind == "link.open"]
     assert [d["adapter"] for d in opened].count("BETA") == 1
+
+
+def moves(bench):
+    return [
+        (e.orderid, e.adapter_name, e.target) for e in bench.events if isinstance(e, OrderMoved)
+    ]
+
+
+def test_order_that_waits_when_the_switch_comes_goes_along(play, tools):
+    """It never left: the standby may have it, at once, and under the same id."""
+
+    async def body(bench):
+        down(bench, tools)
+        await bench.clock.sleep(0.1)
+        sent = await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        assert sent == "BETA.o1"
+        assert bench.engine.routes.is_switched("ALPHA")
+        assert bench.status("o1") == "none"
+        cancelled = await bench.engine.cancel_order(bench.by_id("o1"), "ALPHA")
+        assert (cancelled.adapter_name, cancelled.status) == ("BETA", Status.CANCELLED)
+        bench.link.rules.clear()
+        await until(bench, lambda: bench.engine.is_ready("ALPHA"))
+
+    bench = play(body, standby=True)
+    assert moves(bench) == [("o1", "ALPHA", "BETA")]
+    assert bench.sent("order.place") == []
+    assert [each[0] for each in bench.booked("BETA")] == ["o1"]
+    assert {vt_orderid for _, vt_orderid, _ in bench.published} == {"BETA.o1"}
+
+
+def test_order_that_waits_at_a_closed_gate_goes_along(play):
+    """A refusal for its rate proves that the venue has not got it."""
+
+    async def body(bench):
+        bench.venue.impose(
+            "limit", Reject(code=-1003, message="Too many requests.", status=429, retry_after=15.0)
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(1.0)
+        bench.engine.switch("ALPHA", "BETA")
+        began = bench.now
+        assert await sending == "BETA.o1"
+        assert bench.now - began < 0.1
+        assert bench.engine.oms.unsettled("ALPHA") == ()
+        assert bench.engine.pipeline._sent == {}
+        bench.venue.lift("limit")
+        bench.engine.switch("ALPHA", None)
+
+    bench = play(body, standby=True)
+    assert len(bench.sent("order.place")) == 1
+    assert bench.booked("ALPHA") == []
+
+
+def test_order_of_unknown_outcome_goes_nowhere(play, tools):
+    """Neither while it is looked up nor when it is sent again: where it may be, there it stays."""
+
+    async def body(bench):
+        bench.link.rules["lost"] = tools.Rule(
+            sending=tools.on(Operation.PLACE_ORDER, tools.Hang(), count=1)
+        )
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        assert bench.status("o1") == "UNKNOWN"
+        bench.connection.ready = False
+        bench.engine.switch("ALPHA", "BETA")
+        await until(bench, lambda: bench.engine.is_ready("ALPHA"))
+        bench.engine.switch("ALPHA", "BETA")
+        resent = len(bench.sent("order.place"))
+        while len(bench.sent("order.place")) == resent:
+            bench.engine.connections["ALPHA"].guard.stir()
+            await bench.clock.sleep(0.1)
+        await bench.clock.sleep(1.0)
+        bench.engine.switch("ALPHA", None)
+        assert bench.status("o1") == "NOTTRADED"
+
+    bench = play(body, standby=True)
+    assert bench.booked("BETA") == []
+    assert moves(bench) == []
+
+
+def test_order_that_showed_itself_while_it_waited_stays(play):
+    """Whatever the refusal said: the venue has it."""
+
+    async def body(bench):
+        bench.venue.impose(
+            "limit", Reject(code=-1003, message="Too many requests.", status=429, retry_after=5.0)
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(1.0)
+        order = bench.engine.oms.order("ALPHA.o1")
+        shown = replace(order, venue_orderid="7", status=Status.NOTTRADED)
+        bench.engine.pipeline.apply_order(bench.connection, shown)
+        bench.engine.switch("ALPHA", "BETA")
+        assert await sending == "ALPHA.o1"
+        bench.venue.lift("limit")
+        bench.engine.switch("ALPHA", None)
+
+    bench = play(body, standby=True)
+    assert bench.booked("BETA") == []
+    assert moves(bench) == []
+
+
+def test_order_that_waits_at_the_standby_comes_back_with_the_hand_back(play):
+    async def body(bench):
+        bench.engine.switch("ALPHA", "BETA")
+        bench.engine.connections["BETA"].ready = False
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.3)
+        bench.engine.switch("ALPHA", None)
+        assert await sending == "ALPHA.o1"
+        bench.engine.connections["BETA"].ready = True
+
+    assert moves(play(body, standby=True)) == [("o1", "BETA", "ALPHA")]
+
+
+def test_order_that_moved_has_no_more_time_than_any_other(play):
+    async def body(bench):
+        bench.connection.ready = bench.engine.connections["BETA"].ready = False
+        began = bench.now
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(4.0)
+        bench.engine.switch("ALPHA", "BETA")
+        with pytest.raises(FoxtrotError):
+            await sending
+        assert bench.now - began <= 6.0
+        bench.engine.switch("ALPHA", None)
+
+    deadlines = dict.fromkeys(Lane, 6.0)
+    play(body, standby=True, deadlines=deadlines, heartbeat_interval=1000.0)
+
+
+def test_adapter_that_was_given_up_gets_its_orders_back_once_it_shows_itself_well(play):
+    """Even if it only was slow, and never broke."""
+
+    async def body(bench):
+        executor = EngineExecutor(bench.engine, bench.clock)
+        error = AdapterConnectionError("ALPHA", "slow")
+        await executor.perform(RecoveryAction.SWITCH_ADAPTER, error)
+        assert bench.engine.routes.is_switched("ALPHA")
+        await bench.clock.sleep(10.0)
+        assert not bench.engine.routes.is_switched("ALPHA")
+
+    play(body, standby=True)
+
+
+def test_silent_venue_is_given_up_in_bounded_time(play, tools):
+    """Its gateway answers pings; every question and every order waits out its whole timeout."""
+
+    async def body(bench):
+        bench.link.rules["silent"] = tools.Rule(
+            sending=lambda _r: tools.Hang(), framing=lambda *_: tools.Hang()
+        )
+        with pytest.raises(FoxtrotError):
+            await bench.engine.query_account("ALPHA")
+        noticed_at = bench.now
+        await until(bench, lambda: bench.engine.routes.is_switched("ALPHA"))
+        assert 5.0 < bench.now - noticed_at < 13.0
+        bench.link.rules.clear()
+        await until(bench, lambda: bench.engine.is_ready("ALPHA"))
+
+    play(body, standby=True, max_retries=0)

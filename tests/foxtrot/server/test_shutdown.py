@@ -30,6 +30,20 @@ def test_open_orders_are_cancelled_and_nothing_is_left(play):
     assert ShutdownReport((), False, ()) in bench.events
 
 
+def test_cancels_leave_no_faster_than_any_venue_takes_them(play):
+    """IB closes its ears for a while after 50 messages in a second, with the orders still open."""
+
+    async def body(bench):
+        for number in range(40):
+            await bench.engine.send_order(bench.order(f"o{number}"), "ALPHA")
+        assert await bench.engine.close() == ShutdownReport((), False, ())
+
+    times = [t for t, _ in play(body).sent("order.cancel")]
+    assert len(times) == 40
+    assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 21
+    assert times[-1] - times[0] < 3.0
+
+
 def test_what_cannot_be_cancelled_is_named(play, tools):
     async def body(bench):
         await bench.engine.send_order(bench.order("o1"), "ALPHA")

@@ -6,8 +6,10 @@ import pytest
 
 from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.server.engine import ErrorSurfaced
+from foxtrot.server.policy import Lane
 from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError, MarketDataError
 from harness.network import Replace
+from harness.venue import Revoke
 
 
 def surfaced(bench):
@@ -98,3 +100,35 @@ def test_ping_that_breaks_from_inside_has_the_component_replaced(play):
         assert bench.engine.is_ready("ALPHA")
 
     assert play(body).builds == 2
+
+
+@pytest.mark.parametrize(("was_ready", "state"), [(False, "closed"), (True, "open")])
+def test_questions_are_let_out_by_a_connection_that_is_back_and_by_no_other(play, was_ready, state):
+    """One that never went away has shown nothing that the breaker did not know."""
+
+    async def body(bench):
+        breaker = bench.connection.guard.breakers[Lane.QUERIES]
+        for _ in range(3):
+            breaker.acquire().failure()
+        bench.connection.ready = was_ready
+        await bench.engine.bring_up(bench.connection)
+        assert breaker.state.value == state
+
+    play(body)
+
+
+def test_connection_whose_credentials_are_refused_is_not_reconciled_in_vain(play):
+    """At every heartbeat: that would be more of what the venue does not want to see."""
+
+    async def body(bench):
+        bench.venue.impose("revoked", Revoke())
+        bench.connection.ready = False
+        began = bench.now
+        await bench.clock.sleep(100.0)
+        asked = [t for t, _ in bench.sent("orders.open") if t > began]
+        assert 4 <= len(asked) <= 6
+        bench.venue.lift("revoked")
+        await bench.clock.sleep(40.0)
+        assert bench.engine.is_ready("ALPHA")
+
+    play(body)

@@ -218,9 +218,11 @@ def test_failed_probe_opens_it_again_at_once(form: Form, clock: ManualClock) -> 
     breaker = CircuitBreaker("venue", 3, 2, 10, clock=clock)
     fail(breaker, 3)
     clock.tick(10)
+    story = heard(breaker)
     with pytest.raises(Down):
         form(breaker, raising(Down()))
     assert (breaker.state, breaker.failure_count, breaker.retry_after()) == (OPEN, 3, 10)
+    assert story[-1][1:] == ("state", "half_open", "open", "probe_failed")
 
 
 @each_form
@@ -374,6 +376,7 @@ def test_errors_are_read_as(error: BaseException, outcome: str, clock: ManualClo
         (Business, Business(), True),
         (Business, Down(), False),
         (lambda exc: 1 / 0, Down(), True),
+        ((KeyError, lambda exc: 1 / 0), Down(), True),
     ],
 )
 def test_expected_exception_decides_what_can_fail(
@@ -450,6 +453,17 @@ def test_rate_forgets_what_is_older_than_the_window(clock: ManualClock) -> None:
         return breaker.state
 
     assert [after(8.9), after(10)] == [OPEN, CLOSED]
+
+
+@pytest.mark.parametrize(("later", "state"), [(54, OPEN), (60, CLOSED)])
+def test_rate_looks_back_a_minute_unless_told_otherwise(
+    later: float, state: CircuitState, clock: ManualClock
+) -> None:
+    breaker = CircuitBreaker("v", 9, failure_rate_threshold=0.5, minimum_calls=2, clock=clock)
+    fail(breaker)
+    clock.tick(later)
+    fail(breaker)
+    assert breaker.state is state
 
 
 def test_failures_and_slow_calls_of_a_window_ago_weigh_nothing(clock: ManualClock) -> None:
@@ -727,6 +741,21 @@ def test_hung_probe_loses_its_permit_with_the_lease(clock: ManualClock) -> None:
     assert (breaker.metrics.expired, breaker.metrics.late) == (1, 1)
 
 
+def test_every_lease_that_ends_is_counted(clock: ManualClock) -> None:
+    """By default it lasts a minute."""
+    breaker = CircuitBreaker("v", 1, 1, 10, clock=clock)
+    fail(breaker)
+    clock.tick(10)
+    for expired in range(3):
+        breaker.acquire()
+        clock.tick(59.75)
+        assert breaker.retry_after() is None
+        clock.tick(0.25)
+        assert breaker.metrics.expired == expired
+    breaker.acquire()
+    assert breaker.metrics.expired == 3
+
+
 def test_probe_that_reports_after_its_lease_is_late_though_nobody_asked_meanwhile(
     clock: ManualClock,
 ) -> None:
@@ -930,6 +959,7 @@ def test_methods_are_protected_each_with_its_self(clock: ManualClock) -> None:
     assert (adapter.plain(1), drive(adapter.waiting(2))) == (("a", 1), ("a", 2))
     assert (Adapter.static(3), Adapter.of_class()) == (3, "a")
     assert (Adapter.plain.__doc__, Adapter.plain.__name__) == ("Doc.", "plain")
+    assert Adapter.waiting.__name__ == "waiting"
     assert inspect.iscoroutinefunction(Adapter.waiting)
     assert breaker.metrics.success == 4
 
@@ -948,6 +978,7 @@ def test_arguments_pass_through_whatever_their_names(clock: ManualClock) -> None
     assert breaker.call(echo, *sent[0], **sent[1]) == sent
     assert breaker(echo)(*sent[0], **sent[1]) == sent
     assert drive(breaker.call_async(echo_async, *sent[0], **sent[1])) == sent
+    assert drive(breaker(echo_async)(*sent[0], **sent[1])) == sent
     fail(breaker)
     assert breaker.call(echo, *sent[0], **sent[1]) == sent
     fail(breaker)
@@ -1214,7 +1245,7 @@ def test_events_are_frozen_and_say_everything(clock: ManualClock) -> None:
 
 
 def restarted(breaker: CircuitBreaker, clock: ManualClock, **limits: Any) -> CircuitBreaker:
-    data = json.loads(json.dumps(breaker.snapshot()))
+    data = json.loads(json.dumps(breaker.snapshot(), allow_nan=False))
     other = CircuitBreaker(breaker.name, 2, 1, 10, clock=clock, **limits)
     other.restore(data)
     return other
@@ -1271,6 +1302,7 @@ def test_mode_survives_a_restart(mode: str, clock: ManualClock) -> None:
 
 def test_wall_clock_set_back_makes_no_window_longer(clock: ManualClock) -> None:
     """An hour back, and the ten seconds are still ten; forward, and they are over."""
+    clock.tick(1000)
     breaker = CircuitBreaker("v", 2, 1, 10, clock=clock)
     fail(breaker, 2)
     data = breaker.snapshot()
@@ -1281,6 +1313,17 @@ def test_wall_clock_set_back_makes_no_window_longer(clock: ManualClock) -> None:
     forward = CircuitBreaker("v", 2, 1, 10, clock=clock)
     forward.restore(data)
     assert (back.retry_after(), forward.state) == (10, HALF_OPEN)
+
+
+def test_restore_starts_from_the_state_that_was_shown(clock: ManualClock) -> None:
+    """An open window that is over is half-open, whether or not anybody called meanwhile."""
+    closed = CircuitBreaker("v", 2, 1, 10, clock=clock).snapshot()
+    breaker = CircuitBreaker("v", 2, 1, 10, clock=clock)
+    fail(breaker, 2)
+    clock.tick(10)
+    story = heard(breaker)
+    breaker.restore(closed)
+    assert story == [(clock.seconds, "state", "half_open", "closed", "restored")]
 
 
 def test_calls_from_before_a_restore_are_late(clock: ManualClock) -> None:
@@ -1350,6 +1393,9 @@ def test_snapshot_of_something_else_is_refused(
         ({"failure_rate_threshold": 0}, ValueError, "share above 0"),
         ({"failure_rate_threshold": 50}, ValueError, "failure_rate_threshold=50"),
         ({"window_seconds": 0}, ValueError, "window_seconds above 0"),
+        ({"window_seconds": -1}, ValueError, "got window_seconds=-1"),
+        ({"max_timeout": -1}, ValueError, "got max_timeout=-1"),
+        ({"permit_lease": -1}, ValueError, "got permit_lease=-1"),
         ({"permit_lease": dt.timedelta(0)}, ValueError, "permit_lease above 0"),
         ({"slow_call_seconds": 1}, ValueError, "together"),
         ({"slow_call_rate_threshold": 0.5}, ValueError, "together"),
@@ -1357,6 +1403,11 @@ def test_snapshot_of_something_else_is_refused(
             {"slow_call_seconds": 0, "slow_call_rate_threshold": 0.5},
             ValueError,
             "slow_call_seconds above 0",
+        ),
+        (
+            {"slow_call_seconds": -1, "slow_call_rate_threshold": 0.5},
+            ValueError,
+            "got slow_call_seconds=-1",
         ),
         (
             {"slow_call_seconds": 1, "slow_call_rate_threshold": 2},
@@ -1380,12 +1431,12 @@ def test_arguments_are_checked_with_a_message(
 
 @pytest.mark.parametrize("seconds", [-1, float("inf")])
 def test_hold_checks_its_seconds(seconds: float, clock: ManualClock) -> None:
-    with pytest.raises(ValueError, match="seconds"):
+    with pytest.raises(ValueError, match=f"got seconds={seconds!r}"):
         CircuitBreaker("v", clock=clock).hold(seconds)
 
 
 def test_extreme_limits_are_taken(clock: ManualClock) -> None:
-    """Rates of one, an open time of nothing, a cap at the timeout."""
+    """Rates of one, an open time of nothing, a cap at the timeout, windows under a second."""
     breaker = CircuitBreaker(
         "v",
         9,
@@ -1395,6 +1446,8 @@ def test_extreme_limits_are_taken(clock: ManualClock) -> None:
         minimum_calls=1,
         max_timeout=0,
         timeout_growth=1,
+        window_seconds=0.5,
+        permit_lease=0.5,
         clock=clock,
     )
     fail(breaker)

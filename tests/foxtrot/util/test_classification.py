@@ -126,6 +126,7 @@ def test_a_foxtrot_error_comes_back_itself_and_learns_what_it_lacks() -> None:
     assert classify(error, adapter="binance", operation="account") is error
     assert error.context == {"adapter": "ib", "operation": "account"}
     assert classify(error, operation="time").context["operation"] == "account"
+    assert classify(FoxtrotError("x"), adapter="binance").adapter_name == "binance"
 
 
 def test_classifying_twice_changes_nothing() -> None:
@@ -243,6 +244,7 @@ def test_a_refusal_is_one_whatever_was_asked(operation: str | None) -> None:
         ({"Retry-After": "9" * 400}, "", 60.0),
         ({"Retry-After": "Fri, 02 Jan 2026 00:01:30 GMT"}, "", 90.0),
         ({"Retry-After": "Fri, 02 Jan 2026 00:01:30 -0000"}, "", 90.0),
+        ({"Retry-After": "Fri, 02 Jan 2026 02:01:30 +0200"}, "", 90.0),
         ({"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}, "", 0.0),
         ({}, "IP banned until 1767312045500", 45.5),
         ({}, "IP banned until 1767312045", 45.0),

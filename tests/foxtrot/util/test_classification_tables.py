@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import io
 import json
@@ -53,6 +54,14 @@ def test_no_entry_contradicts_itself() -> None:
         or not e.action
     ]
     assert wrong == []
+
+
+def test_every_entry_says_all_and_leaves_nothing_to_a_default() -> None:
+    """A class of errors fills what it is not told, which would hide what an entry forgot."""
+    kinds = (ErrorCategory, ErrorSeverity, bool, Outcome, str, str)
+    for name, entry in ENTRIES:
+        values = (getattr(entry, field.name) for field in dataclasses.fields(entry))
+        assert tuple(type(value) for value in values) == kinds, name
 
 
 def test_every_pattern_compiles_and_every_variant_can_be_reached() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import freezegun
 import pytest
 
+from foxtrot.util.classification import classify_code
 from foxtrot.util.errors import (
     AdapterConnectionError,
     AuthenticationError,
@@ -97,6 +98,42 @@ def test_messages_say_what_happened_and_to_what() -> None:
     ]
 
 
+def test_order_that_nobody_names_is_called_an_order() -> None:
+    """A venue's code comes without the order's id; "Order unknown rejected" reads as its name."""
+    refused = classify_code("binance", -2010, "Account has insufficient balance.", adapter="A")
+    assert str(refused).startswith("Order rejected: binance -2010")
+    assert "order_id" not in refused.context
+    assert str(UnknownOrderError("", "timeout")) == "Order is in an unknown state: timeout"
+
+
+def test_contexts_hold_what_the_messages_say() -> None:
+    assert [e.context for e in EVERY_CLASS] == [
+        {},
+        {"adapter": "binance", "reason": "reset"},
+        {"order_id": "7", "venue_reason": "funds"},
+        {"order_id": "7", "reason": "timeout"},
+        {"adapter": "binance", "reason": "weight"},
+        {"symbol": "BTCUSDT", "issue": "gap"},
+        {"adapter": "binance", "reason": "key"},
+        {"field": "price", "issue": "negative"},
+        {"component": "engine", "reason": "crash"},
+    ]
+
+
+def test_every_class_suggests_what_to_do_and_with_what() -> None:
+    subjects = ["binance", "order", "7", "3", "BTCUSDT", "binance", "price", "engine"]
+    for error, subject in zip(EVERY_CLASS[1:], subjects, strict=True):
+        assert subject in str(error.suggested_action)
+    assert FoxtrotError("something").suggested_action is None
+
+
+def test_a_rate_limit_without_a_reason_asks_for_a_minute() -> None:
+    error = RateLimitError("binance")
+    assert str(error) == "Rate limit exceeded for binance"
+    assert error.context == {"adapter": "binance"}
+    assert error.retry_after == 60.0
+
+
 def test_every_category_has_a_concrete_class() -> None:
     assert {e.category for e in EVERY_CLASS} == set(ErrorCategory)
 
@@ -169,6 +206,7 @@ def test_severities_are_ordered_and_compare_with_nothing_else() -> None:
     low, medium, high, critical = ErrorSeverity
     assert low < medium < high < critical
     assert critical >= high > low
+    assert not low < ErrorSeverity.LOW
     assert max(ErrorSeverity) is critical
     with pytest.raises(TypeError):
         _ = low < "high"

@@ -152,6 +152,8 @@ def test_threads_that_add_and_drop_lose_nobody() -> None:
         (RateGateEvent(), "rate_gate"),
         (dataclasses.make_dataclass("Event", [("kind", Color)])(Color.RED), "event.red"),
         (dataclasses.make_dataclass("HTTP2Event", [])(), "http2"),
+        (dataclasses.make_dataclass("_HiddenEvent", [])(), "hidden"),
+        (dataclasses.make_dataclass("XRayEvent", [])(), "xray"),
     ],
 )
 def test_an_event_is_named_by_its_class_and_kind(event: object, name: str) -> None:
@@ -162,6 +164,22 @@ def logged(event: object, **options: Any) -> list[dict[str, Any]]:
     with capture_logs() as logs:
         log_listener(**options)(event)
     return [dict(entry) for entry in logs]
+
+
+def test_what_is_logged_goes_to_the_logger_named_foxtrot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events as well as the listeners that were dropped."""
+    asked: list[object] = []
+
+    def get_logger(*args: object) -> object:
+        asked.append(args)
+        return log
+
+    log = structlog.get_logger()
+    monkeypatch.setattr(structlog, "get_logger", get_logger)
+    with capture_logs() as logs:
+        Listeners[object]([log_listener(), broken]).emit(RateGateEvent())
+    assert [entry["event"] for entry in logs] == ["rate_gate", "listener.dropped"]
+    assert asked == [("foxtrot",), ("foxtrot",)]
 
 
 def test_the_log_listener_writes_fields_as_key_values() -> None:

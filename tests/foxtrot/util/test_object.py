@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foxtrot.util.constants import Direction, Exchange, OrderType, Status
+from foxtrot.util.constants import Direction, Exchange, Offset, OrderType, Status
 from foxtrot.util.object import (
     AccountData,
     CancelRequest,
@@ -28,6 +28,7 @@ REQUEST = OrderRequest(
     type=OrderType.POST_ONLY,
     volume=2.0,
     price=3.0,
+    offset=Offset.CLOSE,
     reference="mine",
     extra={"note": 1},
 )
@@ -87,6 +88,7 @@ def test_an_order_starts_as_its_request_with_nothing_acknowledged() -> None:
         orderid="7",
         type=OrderType.POST_ONLY,
         direction=Direction.SHORT,
+        offset=Offset.CLOSE,
         price=3.0,
         volume=2.0,
         reference="mine",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import functools
 import itertools
 import threading
 from random import Random
@@ -27,6 +29,7 @@ from foxtrot.util.recovery import (
     LadderStrategy,
     RateLimitRecoveryStrategy,
     RecoveryAction,
+    RecoveryEvent,
     RecoveryStrategy,
     Rung,
     default_strategies,
@@ -37,7 +40,10 @@ REPAIRS = ["retry", "reconnect", "restart_component"]
 
 
 class Scripted:
-    """An executor that notes what it is told, and whose verification says what it was told to."""
+    """An executor that notes what it is told, and whose verification says what it was told to.
+
+    It insists on being told of which error, and by which action.
+    """
 
     def __init__(self, loop, *, verdicts=(), supported=tuple(RecoveryAction), takes=0.0, quiet=0.0):
         self.loop = loop
@@ -51,9 +57,11 @@ class Scripted:
         self.covered = tuple(ErrorCategory)
 
     def supports(self, action, error):
+        assert isinstance(error, FoxtrotError)
         return action in self.supported
 
     async def perform(self, action, error):
+        assert isinstance(error, FoxtrotError)
         self.done.append((round(self.loop.time(), 3), action.value))
         if self.hangs:
             await asyncio.Event().wait()
@@ -62,6 +70,8 @@ class Scripted:
             raise self.raises
 
     async def verify(self, action, error):
+        assert isinstance(error, FoxtrotError)
+        assert action.value == self.actions[-1]
         await asyncio.sleep(self.takes)
         return self.verdicts.pop(0) if self.verdicts else False
 
@@ -69,6 +79,7 @@ class Scripted:
         return error.category in self.covered
 
     def wait(self, error):
+        assert isinstance(error, FoxtrotError)
         return max(0.0, self.quiet_until - self.loop.time())
 
     @property
@@ -151,6 +162,37 @@ def test_every_ladder_ends_with_a_person(scene, category):
     assert s.kinds[-1] == "failed"
 
 
+def test_each_rung_is_tried_three_times_unless_told_otherwise(scene):
+    async def body(s):
+        assert not await s.manager.handle_error(down(), {"executor": s.executor})
+
+    s = scene(body, supported=(RecoveryAction.RECONNECT,))
+    assert s.executor.actions == ["reconnect"] * 3
+
+
+def test_a_switch_that_was_taken_holds_back_no_later_rung(scene):
+    """Only a standby still ahead is a reason to try this adapter no longer."""
+    switch = Rung(RecoveryAction.SWITCH_ADAPTER, attempts=1)
+    ladder = LadderStrategy(ErrorCategory.CONNECTION, [switch, Rung(RecoveryAction.RECONNECT)])
+
+    async def body(s):
+        assert not await s.handle(attempts=5)
+
+    s = scene(body, strategies=[ladder])
+    assert s.executor.actions == ["switch_adapter", *["reconnect"] * 5]
+
+
+def test_a_switch_on_the_very_next_rung_is_seen(scene):
+    switch = Rung(RecoveryAction.SWITCH_ADAPTER, attempts=1)
+    ladder = LadderStrategy(ErrorCategory.CONNECTION, [Rung(RecoveryAction.RECONNECT), switch])
+
+    async def body(s):
+        assert not await s.handle(attempts=5)
+
+    s = scene(body, strategies=[ladder])
+    assert s.executor.actions == [*["reconnect"] * 3, "switch_adapter"]
+
+
 def test_fatal_error_ends_in_a_shutdown(scene):
     async def body(s):
         error = ComponentError("core", "gone", severity=ErrorSeverity.CRITICAL, recoverable=True)
@@ -183,6 +225,20 @@ def test_attempts_back_off_and_spread(scene):
     assert len(set(waits)) == 7
 
 
+def test_waits_start_at_half_a_second_and_end_at_six_unless_told_otherwise(scene):
+    """Half of that to half more, so that adapters that broke together come back apart."""
+
+    async def body(s):
+        manager = ErrorRecoveryManager(clock=VirtualClock(s.loop), rng=Random(1))
+        assert not await manager.handle_error(down(), {"executor": s.executor}, 40)
+
+    s = scene(body, supported=(RecoveryAction.RECONNECT,))
+    times = [t for t, _ in s.executor.done]
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    assert 0.25 <= waits[0] <= 0.75
+    assert 5.0 < max(waits) <= 6.0
+
+
 def test_with_a_standby_three_failures_are_enough(scene):
     async def body(s):
         assert await s.handle(attempts=60)
@@ -194,6 +250,48 @@ def test_with_a_standby_three_failures_are_enough(scene):
         *["restart_component"] * 2,
         "switch_adapter",
     ]
+
+
+def test_with_a_standby_a_silent_venue_is_given_up_in_bounded_time(scene):
+    """Each try lasts as long as it may; without a bound on all of them it would be a minute."""
+
+    async def body(s):
+        s.executor.hangs = True
+        assert not await s.handle(attempts=60)
+
+    s = scene(body)
+    assert s.executor.actions[:2] == ["retry", "switch_adapter"]
+    assert s.executor.done[1][0] == 12.0
+
+
+def test_last_try_before_the_switch_is_cut_to_what_is_left(scene):
+    async def body(s):
+        s.executor.takes = 2.5  # and the waits between the tries count as well
+        assert await s.handle(attempts=60)
+
+    s = scene(body, verdicts=[False] * 2 + [True])
+    assert s.executor.actions == ["retry", "retry", "reconnect", "switch_adapter"]
+    wait = s.executor.done[1][0] - 5.0
+    assert s.executor.done[-1][0] == pytest.approx(max(12.0, 11.0 + wait))
+
+
+def test_without_a_standby_a_silent_venue_is_not_given_up(scene):
+    async def body(s):
+        s.executor.hangs = True
+        assert not await s.handle(attempts=3)
+        assert s.loop.time() > 90.0
+
+    supported = set(RecoveryAction) - {RecoveryAction.SWITCH_ADAPTER}
+    assert scene(body, supported=supported).executor.actions.count("reconnect") == 3
+
+
+def test_quiet_that_the_venue_asks_for_is_no_silence(scene):
+    async def body(s):
+        s.executor.takes = 20.0
+        s.loop.call_later(5.0, setattr, s.executor, "quiet_until", 45.0)
+        assert not await s.handle(attempts=1)
+
+    assert scene(body).executor.actions[:3] == ["retry", "reconnect", "switch_adapter"]
 
 
 def test_step_that_hangs_is_cut_off_at_its_deadline(scene):
@@ -277,6 +375,137 @@ def test_twenty_errors_make_one_reconnect(scene):
     assert reasons == ["", *["joined a recovery under way"] * 19]
 
 
+LADDER = "ConnectionRecoveryStrategy"
+
+
+def test_events_tell_the_whole_story_of_a_climb(scene):
+    """Who, what, by which strategy, which step, when, and why a step failed."""
+    first, second = down(), down()
+    retry, reconnect = RecoveryAction.RETRY, RecoveryAction.RECONNECT
+
+    async def body(s):
+        s.executor.raises = OSError("no route")
+        climber = s.start(first)
+        await asyncio.sleep(0.5)
+        joiner = s.start(second)
+        await asyncio.sleep(2.5)
+        s.executor.raises = None
+        assert await climber
+        assert await joiner
+
+    ladder = ConnectionRecoveryStrategy()
+    ladder.rungs = (Rung(retry, attempts=1), Rung(reconnect, attempts=1))
+    s = scene(body, strategies=[ladder], verdicts=[True], takes=2.0)
+    assert s.events == [
+        RecoveryEvent("started", first, "A", LADDER, None, 0, "", 0.0),
+        RecoveryEvent("step", first, "A", LADDER, retry, 1, "", 0.0),
+        RecoveryEvent("joined", second, "A", LADDER, None, 0, "", 0.5),
+        RecoveryEvent("step_failed", first, "A", LADDER, retry, 1, "OSError: no route", 2.0),
+        RecoveryEvent("step", first, "A", LADDER, reconnect, 2, "", 2.0),
+        RecoveryEvent("succeeded", first, "A", LADDER, None, 2, "", 6.0),
+    ]
+
+
+def test_records_tell_what_became_of_each_error(scene):
+    climbed, joined, hopeless = down(), down(), OrderRejectionError("o1", "no money")
+    at_first = {}
+
+    async def body(s):
+        at_first["wall"] = s.manager._clock.wall().isoformat()
+        assert not await s.handle(hopeless)
+        both = await asyncio.gather(s.handle(climbed), s.handle(joined))
+        assert both == [True, True]
+
+    s = scene(body, verdicts=[True])
+    shared = {"category": "connection", "adapter": "A", "strategy": LADDER, "success": True}
+    shared |= {"severity": climbed.severity.value, "timestamp": at_first["wall"]}
+    assert s.manager.recovery_history == [
+        {
+            "error_id": hopeless.error_id,
+            "category": "order_execution",
+            "severity": hopeless.severity.value,
+            "adapter": None,
+            "strategy": "",
+            "success": False,
+            "attempts": 0,
+            "attempted": False,
+            "reason": "not recoverable",
+            "timestamp": at_first["wall"],
+        },
+        {
+            "error_id": climbed.error_id,
+            **shared,
+            "attempts": 1,
+            "attempted": True,
+            "reason": "",
+        },
+        {
+            "error_id": joined.error_id,
+            **shared,
+            "attempts": 0,
+            "attempted": False,
+            "reason": "joined a recovery under way",
+        },
+    ]
+    assert s.events[0] == RecoveryEvent(
+        "skipped", hopeless, "", "", None, 0, "not recoverable", 0.0
+    )
+
+
+def test_cancelled_climb_ends_with_the_reason(scene):
+    async def body(s):
+        climber = s.start()
+        await asyncio.sleep(0.5)
+        climber.cancel()
+        await asyncio.wait([climber])
+
+    s = scene(body, takes=1.0)
+    assert s.kinds == ["started", "step", "failed"]
+    assert (s.events[-1].attempt, s.events[-1].reason) == (1, "cancelled")
+
+
+def test_connection_that_breaks_as_soon_as_it_is_open_is_opened_ever_more_slowly(scene):
+    """Each reconnect was a success, so that no ladder ends it: one relapse may be chance."""
+
+    async def body(s):
+        for _ in range(5):
+            assert await s.handle()
+        assert await s.handle(AdapterConnectionError("B", "reset"))
+
+    s = scene(body, supported=(RecoveryAction.RECONNECT,), verdicts=[True] * 6)
+    waits = [after - before for (before, _), (after, _) in itertools.pairwise(s.executor.done)]
+    assert waits[0] == 0.0
+    assert 0.5 <= waits[1] <= 1.5
+    assert 1.0 <= waits[2] <= 3.0
+    assert 2.0 <= waits[3] <= 6.0
+    assert waits[4] == 0.0  # another adapter has no part in it
+
+
+@pytest.mark.parametrize(("lasted", "is_relapse"), [(7.75, True), (8.0, False)])
+def test_connection_that_lasted_longer_than_the_longest_wait_is_no_relapse(
+    scene, lasted, is_relapse
+):
+    async def body(s):
+        for _ in range(3):
+            assert await s.handle()
+        await asyncio.sleep(lasted)
+        s.reopened_from = s.loop.time()
+        assert await s.handle()
+
+    s = scene(body, supported=(RecoveryAction.RECONNECT,), verdicts=[True] * 4)
+    assert (s.executor.done[-1][0] > s.reopened_from) == is_relapse
+
+
+def test_to_look_again_is_no_reconnect_and_never_slowed_down(scene):
+    async def body(s):
+        for _ in range(5):
+            assert await s.handle()
+        assert s.loop.time() == 0.0
+
+    s = scene(body, supported=(RecoveryAction.RETRY,), verdicts=[True] * 5)
+    assert s.executor.actions == ["retry"] * 5
+
+
 def test_other_adapters_recover_at_the_same_time(scene):
     async def body(s):
         other = AdapterConnectionError("B", "reset")
@@ -301,6 +530,27 @@ def test_error_after_the_verification_began_gets_a_climb_of_its_own(scene):
     s = scene(body, supported=(RecoveryAction.RECONNECT,), verdicts=[True, True], takes=1.0)
     assert s.executor.done == [(0.0, "reconnect"), (2.0, "reconnect")]
     assert s.manager.verifications("A") == 0
+
+
+def test_every_verification_of_a_climb_counts(scene):
+    """The second one misses what breaks after it began, as the first does."""
+
+    async def body(s):
+        first = s.start()
+        await asyncio.sleep(1.5)
+        assert s.manager.verifications("A") == 1
+        await asyncio.sleep(2.0)
+        assert s.manager.verifications("A") == 2
+        second = s.start()
+        assert await first
+        assert await second
+
+    ladder = LadderStrategy(
+        ErrorCategory.CONNECTION,
+        [Rung(RecoveryAction.RETRY, attempts=1), Rung(RecoveryAction.RECONNECT, attempts=1)],
+    )
+    s = scene(body, strategies=[ladder], verdicts=[False, True, True], takes=1.0)
+    assert s.executor.actions == ["retry", "reconnect", "retry"]
 
 
 def test_error_before_the_verification_began_is_covered_by_it(scene):
@@ -342,7 +592,10 @@ def test_failure_is_shared_by_those_who_would_climb_the_same_ladder(scene):
 
     s = scene(body, supported=(RecoveryAction.RETRY,), takes=1.0)
     assert s.executor.actions == ["retry"] * 4  # two for each ladder
-    assert s.kinds.count("started") == 2
+    assert [e.strategy for e in s.events if e.kind == "started"] == [
+        "ConnectionRecoveryStrategy",
+        "RateLimitRecoveryStrategy",
+    ]
 
 
 def test_cancelled_climber_hands_the_climb_over(scene):
@@ -426,6 +679,18 @@ def test_listener_and_history_faults_do_not_turn_success_into_failure(scene):
     assert scene(body, verdicts=[True]).executor.actions == ["retry"]
 
 
+def test_listener_added_later_hears_what_the_others_hear(scene):
+    heard = []
+
+    async def body(s):
+        s.manager.add_listener(heard.append)
+        assert await s.handle()
+        assert heard == s.events
+
+    scene(body, verdicts=[True])
+    assert [event.kind for event in heard] == ["started", "step", "succeeded"]
+
+
 class Own(RecoveryStrategy):
     """A strategy of a user's."""
 
@@ -433,11 +698,13 @@ class Own(RecoveryStrategy):
 
     def __init__(self, results):
         self.results = list(results)
+        self.told = []
 
     async def can_handle(self, error):
         return True
 
     async def execute_recovery(self, error, context):
+        self.told.append((asyncio.get_running_loop().time(), error, context))
         result = self.results.pop(0)
         if isinstance(result, Exception):
             raise result
@@ -453,6 +720,20 @@ def test_strategy_of_ones_own_is_tried_with_backoff_and_deadline(scene):
     s = scene(body, strategies=[Own([None, ValueError("x"), True])])
     assert s.kinds == ["started", "step", "step_failed", "step", "step_failed", "step", "succeeded"]
     assert s.manager.recovery_history[0]["strategy"] == "Own"
+
+
+def test_strategy_of_ones_own_is_told_the_error_and_the_context(scene):
+    own, error = Own([False, False, True]), down()
+
+    async def body(s):
+        assert await s.handle(error)
+        assert [told for _, *told in own.told] == [[error, {"executor": s.executor}]] * 3
+
+    scene(body, strategies=[own])
+    first, second, third = (at for at, *_ in own.told)
+    assert first == 0.0
+    assert 0.5 <= second - first <= 1.5  # the base delay, spread
+    assert 1.0 <= third - second <= 3.0  # twice that
 
 
 def test_ladder_can_be_executed_rung_by_rung(scene):
@@ -563,6 +844,67 @@ async def test_bare_adapter_of_upstreams_shape_is_reconnected():
 
 
 @pytest.mark.asyncio
+async def test_connect_that_answers_false_has_failed_and_says_so():
+    events = []
+    adapter = UpstreamShaped([False, True])
+    assert (await recover(adapter, listeners=[events.append]))[0]
+    reasons = [event.reason for event in events if event.kind == "step_failed"]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("AdapterConnectionError: ")
+    assert "Adapter A" in reasons[0]
+    assert "connect() returned False" in reasons[0]
+
+
+@pytest.mark.asyncio
+async def test_adapter_without_a_setting_connects_with_its_default_setting():
+    """As upstream's user interface does."""
+
+    class Fresh(UpstreamShaped):
+        setting = None
+        default_setting = {"host": "127.0.0.1"}  # noqa: RUF012
+
+    adapter = Fresh()
+    assert (await recover(adapter))[0]
+    assert ("connect", {"host": "127.0.0.1"}) in adapter.calls
+
+
+@pytest.mark.asyncio
+async def test_adapter_without_any_setting_connects_with_an_empty_one():
+    adapter = UpstreamShaped()
+
+    class Bare:
+        connected = False
+        close, ping = adapter.close, adapter.ping
+
+        def connect(self, setting):
+            self.connected = adapter.connect(setting)
+            return self.connected
+
+    assert (await recover(Bare()))[0]
+    assert ("connect", {}) in adapter.calls
+
+
+@pytest.mark.asyncio
+async def test_setting_that_is_optional_is_left_to_the_adapter():
+    class Optional(UpstreamShaped):
+        def connect(self, setting=None):
+            return super().connect(setting)
+
+    adapter = Optional()
+    assert (await recover(adapter))[0]
+    assert ("connect", None) in adapter.calls
+
+
+@pytest.mark.asyncio
+async def test_plain_function_that_returns_an_awaitable_is_awaited():
+    """As a decorated coroutine function often is."""
+    adapter = SeedShaped()
+    adapter.connect = functools.partial(SeedShaped.connect.__call__, adapter)
+    assert (await recover(adapter))[0]
+    assert adapter.calls == ["disconnect", "connect"]
+
+
+@pytest.mark.asyncio
 async def test_adapter_nobody_knows_cannot_be_recovered():
     manager = ErrorRecoveryManager()
     assert not await manager.handle_error(down(), {})
@@ -577,6 +919,27 @@ async def test_status_may_be_an_enum():
     adapter.status = AdapterStatus.CONNECTED
     assert (await recover(adapter))[0]
     assert adapter.calls == []  # looked at again, which was enough
+
+
+@pytest.mark.asyncio
+async def test_status_may_be_an_enum_that_is_no_text():
+    adapter = SeedShaped()
+    adapter.status = enum.Enum("Status", {"UP": "connected"}).UP
+    assert (await recover(adapter))[0]
+    assert adapter.calls == []
+
+
+def test_bare_adapter_is_looked_at_without_delay(scene):
+    """There is nobody to leave alone: only a rate limit asks for that."""
+
+    async def body(s):
+        adapter = SeedShaped()
+        adapter.status = "connected"
+        error = down(retry_after=30.0)
+        assert await s.manager.handle_error(error, {"adapters": {"A": adapter}})
+        assert s.loop.time() == 0.0
+
+    assert scene(body).kinds == ["started", "step", "succeeded"]
 
 
 def test_bare_rate_limit_is_waited_for_once(scene):

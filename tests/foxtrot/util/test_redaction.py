@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ LEAKS = [
     "-----BEGIN EC PRIVATE KEY-----\nSECRET\n-----END EC PRIVATE KEY-----",
     'password="SECRET, in a text that was cut',
     "passphrase: SECRET",
+    "signature=[SECRET]",
 ]
 
 
@@ -123,6 +124,32 @@ def test_anything_becomes_json_with_secrets_out() -> None:
         "flag": True,
     }
     assert json.dumps(jsonable(cycle)).count("[") == 8
+
+
+@pytest.mark.parametrize(
+    ("around", "shown"),
+    [
+        (lambda inner: [inner], lambda inner: [inner]),
+        (lambda inner: {"a": inner}, lambda inner: {"a": inner}),
+        (lambda inner: frozenset([inner]), lambda inner: [inner]),
+    ],
+    ids=["list", "mapping", "set"],
+)
+def test_eight_levels_are_shown_and_what_is_deeper_is_cut(
+    around: Callable[[Any], Any], shown: Callable[[Any], Any]
+) -> None:
+    value = expected = "x"
+    for _ in range(8):
+        value, expected = around(value), shown(expected)
+    assert jsonable(value) == expected
+    cut = "..."
+    for _ in range(8):
+        cut = shown(cut)
+    assert jsonable(around(value)) == cut
+
+
+def test_a_set_of_mixed_types_has_an_order_too() -> None:
+    assert jsonable({"b", 1, "a"}) == [1, "a", "b"]
 
 
 _ANYTHING = st.recursive(

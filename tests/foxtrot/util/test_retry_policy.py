@@ -471,3 +471,4 @@ def test_a_budget_that_cannot_work_is_refused(keywords: dict[str, float], messag
 
 def test_a_budget_shows_its_terms() -> None:
     assert repr(RetryBudget(5, 0.5)) == "RetryBudget(capacity=5, per_second=0.5)"
+    assert repr(RetryBudget()) == "RetryBudget(capacity=10, per_second=1)"

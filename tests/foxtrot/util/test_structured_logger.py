@@ -130,6 +130,18 @@ def test_a_message_given_by_keyword_is_the_message(log: StructuredLogger, lines:
     assert lines.story() == [("INFO", "by keyword", {"n": 1})]
 
 
+@pytest.mark.parametrize("name", ["debug", "info", "warning", "error", "critical", "exception"])
+def test_a_record_may_be_all_context(log: StructuredLogger, lines: Lines, name: str) -> None:
+    getattr(log, name)(n=1)
+    ((_, message, context),) = lines.story()
+    assert (message, context["n"]) == ("", 1)
+
+
+def test_a_record_by_level_may_be_all_context(log: StructuredLogger, lines: Lines) -> None:
+    log.log(logging.WARNING, n=1)
+    assert lines.story() == [("WARNING", "", {"n": 1})]
+
+
 def test_secrets_are_redacted_in_message_context_and_traceback(
     log: StructuredLogger, lines: Lines
 ) -> None:
@@ -260,8 +272,9 @@ def test_an_abandoned_generator_does_not_hurt_when_it_is_closed_elsewhere(
 def test_a_timer_tells_start_and_completion(
     log: StructuredLogger, lines: Lines, clock: FixedClock
 ) -> None:
+    clock.seconds = 100.0
     with log.timer("connect", adapter="binance"):
-        clock.seconds = 0.25
+        clock.seconds = 100.25
     fields = {"adapter": "binance", "operation": "connect"}
     assert lines.story() == [
         ("DEBUG", "operation.started", fields),
@@ -349,6 +362,21 @@ def test_logging_disable_holds_here_too(log: StructuredLogger, lines: Lines) -> 
 def test_caplog_sees_the_records(caplog: pytest.LogCaptureFixture, log: StructuredLogger) -> None:
     log.info("seen")
     assert [json.loads(message)["message"] for message in caplog.messages] == ["seen"]
+
+
+def test_without_any_handler_a_line_goes_to_stderr(
+    clock: FixedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = logging.getLogger("foxtrot.test.nobody")
+    target.propagate = False  # pytest has handlers of its own on the root
+    try:
+        StructuredLogger(target.name, clock=clock).info("first")
+        StructuredLogger(target.name, clock=clock).info("second")
+    finally:
+        target.propagate = True
+    written = capsys.readouterr().err
+    assert written.endswith("\n")
+    assert [json.loads(line)["message"] for line in written.splitlines()] == ["first", "second"]
 
 
 def test_import_and_construction_configure_nothing() -> None:

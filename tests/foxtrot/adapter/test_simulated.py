@@ -1,0 +1,85 @@
+"""What the adapter of simulated venues takes from a notice, over a session that can be led."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from foxtrot.adapter.dialect import BINANCE, FUTU, IB
+from foxtrot.adapter.session import VenueReply, VenueRequest
+from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.util.event import Event
+from foxtrot.util.object import SubscribeRequest
+
+
+class Led:
+    """A session that is open, answers every request alike, and pushes what it is told to."""
+
+    def __init__(self) -> None:
+        self._on_frame: Callable[[bytes], None] = lambda _frame: None
+
+    async def open(
+        self,
+        connection_id: str,
+        on_frame: Callable[[bytes], None],
+        on_close: Callable[[int, str], None],
+    ) -> None:
+        self._on_frame = on_frame
+
+    async def close(self) -> None:
+        pass
+
+    async def ping(self) -> None:
+        pass
+
+    async def request(self, request: VenueRequest) -> VenueReply:
+        return VenueReply(status=200, body=b'{"subscribed": [], "next_order_id": 1}')
+
+    def notice(self, code: int) -> None:
+        self._on_frame(json.dumps({"type": "notice", "code": code, "msg": "x"}).encode())
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def connected(**options: Any) -> tuple[SimulatedAdapter, Led]:
+    session = Led()
+    adapter = SimulatedAdapter(Sink(), "A", session=session, **options)
+    asyncio.run(adapter.connect())
+    return adapter, session
+
+
+@pytest.mark.parametrize(
+    ("code", "is_lost"), [(1101, True), (1100, False), (1102, False), (2104, False)]
+)
+def test_subscriptions_are_lost_when_the_venue_says_so(code: int, is_lost: bool) -> None:
+    """A data farm that is well, or a connection that kept its data, lost none."""
+    adapter, session = connected(dialect=IB)
+    session.notice(code)
+    assert adapter.lost_streams is is_lost
+
+
+@pytest.mark.parametrize("way", ["subscribe", "connect"])
+def test_subscriptions_made_anew_are_lost_no_more(way: str) -> None:
+    adapter, session = connected(dialect=IB)
+    session.notice(1101)
+    request: list[SubscribeRequest] = []
+    asyncio.run(adapter.subscribe(request) if way == "subscribe" else adapter.connect())
+    assert not adapter.lost_streams
+
+
+def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
+    assert [connected(dialect=each)[0].one_connection for each in (BINANCE, FUTU, IB)] == [
+        False,
+        True,
+        True,
+    ]
