@@ -9,9 +9,10 @@ from pathlib import Path
 from harness.batch import Finished, Job
 from harness.history import read_history
 from harness.kernel import RandomStreams
+from harness.live.bare import bare_of, run_bare
 from harness.live.division import divide, unsupported
-from harness.live.parity import Parity, parity_of
 from harness.live.run import run_live
+from harness.parity import Parity, parity_of
 from harness.run import policy_of, simulate
 from harness.scenario import Scenario
 from harness.toxiproxy import SIMULATION_ONLY, open_toxiproxy
@@ -39,7 +40,8 @@ def drive_all(
     toxiproxy: str | None,
     *,
     at_a_time: int,
-    on_progress: Callable[[int], None],
+    control: bool,
+    tell: Callable[[str], None],
 ) -> list[Finished]:
     """Drive the jobs on a toxiproxy-server, with nothing of ours left on it afterwards.
 
@@ -47,17 +49,29 @@ def drive_all(
         jobs: What to drive.
         toxiproxy: HOST:PORT of a running server; None finds or starts one.
         at_a_time: How many side by side.
-        on_progress: Told how many have ended.
+        control: Whether a bare client has its turn at each too, afterwards.
+        tell: Told how far it is.
 
     Raises:
         ToxiproxyError: There is no server, or it could not be cleaned.
     """
+
+    def progress(what: str) -> Callable[[int], None]:
+        return lambda done: tell(f"{done} of {len(jobs)}{what} done")
+
     with open_toxiproxy(toxiproxy) as client:
-        return run_live(jobs, client, at_a_time=at_a_time, on_progress=on_progress)
+        finished = run_live(jobs, client, at_a_time=at_a_time, on_progress=progress(""))
+        if control and all(each.ending == "completed" for each in finished):
+            tell("the same again with a bare ccxt client")
+            run_bare(jobs, client, at_a_time=at_a_time, on_progress=progress(" controls"))
+        return finished
 
 
 def parities(finished: Sequence[Finished]) -> list[Parity]:
-    """Each driven scenario beside the same in virtual time, which is run here for it."""
+    """Each driven scenario beside the same in virtual time, which is run here for it.
+
+    And beside its control, where there is one.
+    """
     return [_parity(each) for each in finished if each.ending == "completed"]
 
 
@@ -68,4 +82,5 @@ def _parity(driven: Finished) -> Parity:
             job.scenario, Path(folder), policy=policy_of(job.scenario, job.policy)
         )
         live = job.folder / simulation.path.name
-        return parity_of(read_history(simulation.path), read_history(live))
+        pair = parity_of(read_history(simulation.path), read_history(live))
+    return pair.beside(bare_of(job))

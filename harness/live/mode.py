@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from harness.batch import Finished, Job
+from harness.parity import Parity
 
-__all__ = ["CannotDriveError", "Mode", "drive_live", "parity_differences"]
+__all__ = ["CannotDriveError", "Mode", "drive_live", "parities"]
 
 
 class Mode(StrEnum):
@@ -22,9 +23,16 @@ class CannotDriveError(Exception):
 
 
 def drive_live(
-    jobs: Sequence[Job], toxiproxy: str | None, *, at_a_time: int, tell: Callable[[str], None]
+    jobs: Sequence[Job],
+    toxiproxy: str | None,
+    *,
+    at_a_time: int,
+    tell: Callable[[str], None],
+    control: bool = False,
 ) -> list[Finished]:
     """Drive the jobs in real time, and `tell` what is left out and how far it is.
+
+    With `control` a bare ccxt client has its turn at each as well.
 
     Raises:
         CannotDriveError: A library or the server is missing, or a scenario cannot be had live.
@@ -48,14 +56,15 @@ def drive_live(
             jobs,
             toxiproxy,
             at_a_time=at_a_time,
-            on_progress=lambda done: tell(f"{done} of {len(jobs)} done"),
+            control=control,
+            tell=tell,
         )
     except (ToxiproxyError, ValueError) as error:
         raise CannotDriveError(f"--mode live: {error}") from error
 
 
-def parity_differences(finished: Sequence[Finished]) -> list[str]:
-    """What came out otherwise than in virtual time, where each is run once more to compare."""
-    from harness.live.command import parities  # noqa: PLC0415 - its libraries are an extra
+def parities(finished: Sequence[Finished]) -> tuple[Parity, ...]:
+    """Each that was driven beside the same in virtual time, where it is run for that."""
+    from harness.live import command  # noqa: PLC0415 - its libraries are an extra
 
-    return [f"parity: {line}" for each in parities(finished) for line in each.differences]
+    return tuple(command.parities(finished))

@@ -6,7 +6,7 @@ The sibling of `harness.nemesis.Nemesis` for what has to be awaited.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ __all__ = ["ProxyNemesis"]
 _EFFECTS: Mapping[str, str] = {
     "blackhole": "request lost",
     "disconnect": "reset",
+    "disconnect/lingering": "end held back",
     "flap": "reset",
     "latency": "delayed",
     "refuse": "refused",
@@ -29,8 +30,8 @@ _EFFECTS: Mapping[str, str] = {
     "truncated": "reply cut off",
 }
 _SLOWER = "delayed"
-#: Those that end what is open, as soon as they begin.
-_BREAKING = frozenset({"disconnect", "flap", "refuse"})
+#: Of those that end what is open, as soon as they begin.
+_BREAKING = frozenset({"refused", "reset"})
 
 
 @dataclass(slots=True)
@@ -52,6 +53,9 @@ class ProxyNemesis:
         history: Where it is recorded.
         clock: Seconds since the start of the run.
         board: Told which faults are on.
+        hang_up: Has the venue end its streams.
+
+    Attributes:
         link: The adapter's connection; set before the first fault begins.
     """
 
@@ -65,12 +69,14 @@ class ProxyNemesis:
         history: History,
         clock: Clock,
         board: Board,
+        hang_up: Callable[[], None],
     ) -> None:
         self._faults = faults
         self._proxy = proxy
         self._history = history
         self._clock = clock
         self._board = board
+        self._hang_up = hang_up
         self._windows: dict[str, _Window] = {}
         self._touched: dict[tuple[str, str], None] = {}
         self._is_healed = False
@@ -130,28 +136,31 @@ class ProxyNemesis:
                     await self._clock.sleep(up)
 
     async def _impose(self, fault: Fault, how: LiveFault) -> Imposed:
-        if fault.kind.name in _BREAKING:
+        is_breaking = _effect_of(fault) in _BREAKING
+        if is_breaking:
             self._struck(fault)  # before the client can say so: what is open ends in any case
         imposed = await self._proxy.impose(how.fault)
         if how.drops:
             await self._proxy.drop_connections()
-        if fault.kind.name not in _BREAKING:
+        if not is_breaking:
             self._struck(fault)
+        if how.hangs_up:
+            self._hang_up()
         return imposed
 
     def _begun(self, fault: Fault) -> None:
         window = [fault.occurrence.begin, fault.occurrence.end]
         self._history.record("fault.begin", fault.id, kind=fault.kind.name, window=window)
         self._board.saw("fault.begin", fault.id)
-        effect = _EFFECTS[fault.kind.name]
-        self._windows[fault.id] = _Window(fault, effect, self._clock.now())
+        self._windows[fault.id] = _Window(fault, _effect_of(fault), self._clock.now())
 
     def _struck(self, fault: Fault) -> None:
         """The fault is on the proxy: the connection that goes through it has it."""
         connection_id = self.link.connection_id
         if connection_id:
-            self._fired(self._windows[fault.id], connection_id, "stream")
-            if fault.kind.name in _BREAKING:
+            window = self._windows[fault.id]
+            self._fired(window, connection_id, "stream")
+            if window.effect in _BREAKING:
                 self.link.closed("reset", "fault")
 
     def _ended(self, fault: Fault) -> None:
@@ -174,3 +183,8 @@ class ProxyNemesis:
             effect=window.effect,
             adapter=window.fault.spec.venue,
         )
+
+
+def _effect_of(fault: Fault) -> str:
+    kind = fault.kind.name
+    return _EFFECTS.get(f"{kind}/{fault.variant}", _EFFECTS[kind])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import importlib
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,14 +27,17 @@ from harness.run import (  # the same beginning and end in both modes, word for 
 )
 from harness.scenario import Scenario
 from harness.toxiproxy import AsyncToxiproxy, Toxiproxy
-from harness.verdict import judge
+from harness.verdict import ScenarioResult, Verdict, judge, worst
 from harness.world import World, subscriptions
 
-__all__ = ["drive", "run_live"]
+__all__ = ["drive", "run_live", "warm_up"]
 
 _TASKS: contextvars.ContextVar[set[asyncio.Task[Any]] | None] = contextvars.ContextVar(
     "tasks", default=None
 )
+
+
+_LEAVING = 2.0
 
 
 @dataclass(slots=True)
@@ -68,13 +72,14 @@ def run_live(
     for job in jobs:
         job.folder.mkdir(parents=True, exist_ok=True)
 
-    async def one(number: int, job: Job, turn: asyncio.Semaphore) -> None:
+    async def one(number: int, job: Job, turn: asyncio.Semaphore, starting: asyncio.Lock) -> None:
         async with turn:
             simulation = await drive(
                 job.scenario,
                 job.folder,
                 policy=policy_of(job.scenario, job.policy),
                 toxiproxy=toxiproxy,
+                starting=starting,
                 keep=lambda each: done.__setitem__(number, _judged(job, each)),
             )
         done[number] = _judged(job, simulation)
@@ -82,9 +87,11 @@ def run_live(
 
     async def everything() -> None:
         asyncio.get_running_loop().set_task_factory(_counted)
-        turn = asyncio.Semaphore(at_a_time)
-        await asyncio.gather(*(one(number, job, turn) for number, job in enumerate(jobs)))
+        turn, starting = asyncio.Semaphore(at_a_time), asyncio.Lock()
+        work = (one(number, job, turn, starting) for number, job in enumerate(jobs))
+        await asyncio.gather(*work)
 
+    warm_up()
     with suppress(KeyboardInterrupt):
         asyncio.run(everything())
     return [done.get(number, Finished(job)) for number, job in enumerate(jobs)]
@@ -96,11 +103,13 @@ async def drive(
     *,
     policy: EnginePolicy,
     toxiproxy: Toxiproxy,
+    starting: asyncio.Lock,
     keep: Callable[[Simulation], None] = lambda _: None,
 ) -> Simulation:
     """Drive a scenario in real time and write its history into `folder`, which is there.
 
     When it is cancelled it cleans up, hands what there is to `keep`, and passes that on.
+    `starting` is held until its client is connected.
     """
     path, time = folder / HISTORY_NAME, _Time()
     tasks: set[asyncio.Task[Any]] = set()
@@ -110,7 +119,7 @@ async def drive(
             # A task of its own, so that its context, and with it the count, is of this run alone.
             _TASKS.set(tasks)
             await asyncio.create_task(
-                _world(scenario, policy, history, AsyncToxiproxy(toxiproxy), time)
+                _world(scenario, policy, history, AsyncToxiproxy(toxiproxy), time, starting)
             )
         except asyncio.CancelledError:
             ending = "interrupted"
@@ -121,7 +130,7 @@ async def drive(
             detail = f"{type(exc).__name__}: {exc} ({Path(where.filename).name}:{where.lineno})"
         finally:
             _TASKS.set(None)
-            left = sorted(task.get_name() for task in tasks if not task.done())
+            left = await _left_of(tasks)
             history.record(
                 "run.end",
                 scenario.name,
@@ -136,41 +145,65 @@ async def drive(
     return simulation
 
 
+async def _left_of(tasks: set[asyncio.Task[Any]]) -> list[str]:
+    """The names of the tasks that do not end by themselves within a moment.
+
+    What closes a socket of ccxt's may still be at it when the client has been closed.
+    """
+    under_way = [task for task in tasks if not task.done()]
+    if under_way:
+        await asyncio.wait(under_way, timeout=_LEAVING)
+    return sorted(task.get_name() for task in under_way if not task.done())
+
+
+def warm_up() -> None:
+    """Load ccxt, which takes a second that no run should find missing from its own time."""
+    importlib.import_module("ccxt.pro")
+
+
 async def _world(
     scenario: Scenario,
     policy: EnginePolicy,
     history: History,
     toxiproxy: AsyncToxiproxy,
     time: _Time,
+    starting: asyncio.Lock,
 ) -> None:
-    async with open_world(scenario, policy, history, toxiproxy) as world:
-        time.clock = world.clock
+    async with AsyncExitStack() as stack:
+        # One at a time: a client takes a while to be made, in which every other world stands still.
+        async with starting:
+            opened = open_world(scenario, policy, history, toxiproxy)
+            world = await stack.enter_async_context(opened)
+            time.clock = world.clock
+            await _begin(world, policy)
         try:
-            await _live(world, policy)
+            await _live(world)
         finally:
-            await world.heal_all()
+            await world.stage.heal_all()
             await world.tasks.end()
 
 
-async def _live(world: LiveWorld, policy: EnginePolicy) -> None:
-    scenario = world.scenario
-    as_simulated = cast(World, world)
-    announce(as_simulated, policy)
+async def _begin(world: LiveWorld, policy: EnginePolicy) -> None:
+    announce(cast(World, world), policy)
     world.strategy.listen()
     world.probe.listen()
-    for name in world.venues:
+    for name in world.stage.venues:
         await _connect(world, name)
+
+
+async def _live(world: LiveWorld) -> None:
+    scenario = world.scenario
     trading = world.tasks.spawn("strategy", world.strategy.trade())
     probing = world.tasks.spawn("probe", world.probe.run())
-    world.start_faults()
+    world.stage.start_faults()
     await world.clock.sleep(scenario.duration - world.clock.now())
     trading.cancel()
-    await world.heal_all()
+    await world.stage.heal_all()
     world.history.record("run.settle", scenario.name)
     await world.clock.sleep(scenario.settle)
     probing.cancel()  # or it would take the closing, which here takes time, for trouble
     await world.probe.sample_all()
-    read_final(as_simulated)
+    read_final(cast(World, world))
     world.history.record("run.shutdown", scenario.name)
     report = await world.engine.close()
     world.history.record(
@@ -191,7 +224,29 @@ async def _connect(world: LiveWorld, name: str) -> None:
 
 def _judged(job: Job, simulation: Simulation) -> Finished:
     result = judge(read_history(simulation.path), digest=simulation.digest)
+    if simulation.ending == "interrupted":
+        result = _cut_short(result)
     return Finished(job, result, None, simulation.ending, simulation.detail)
+
+
+def _cut_short(result: ScenarioResult) -> ScenarioResult:
+    """The same without its rates: what had no time to recover has not failed to.
+
+    An invariant that was broken by then stays broken.
+    """
+    names = tuple(metric.name for metric in result.metrics)
+    why = "interrupted: what was not over yet is not judged"
+    rates = (
+        replace(m, verdict=Verdict.INCONCLUSIVE, details={**m.details, "why": why})
+        for m in result.metrics
+    )
+    return replace(
+        result,
+        verdict=worst([Verdict.INCONCLUSIVE, *(i.weight for i in result.invariants)]),
+        reasons=(why, *(line for line in result.reasons if not line.startswith(names))),
+        metrics=tuple(rates),
+        tallies=(),
+    )
 
 
 def _counted(

@@ -1,9 +1,9 @@
-"""Builds a world on real sockets: the only place where its live parts are put together."""
+"""Builds a world on real sockets: the stage, with the core on it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -11,24 +11,18 @@ from foxtrot.server.engine import MainEngine
 from foxtrot.server.policy import EnginePolicy
 from foxtrot.util.clock import SYSTEM_CLOCK
 from harness.books import Books
-from harness.faults.base import Fault
 from harness.history import History
-from harness.kernel import RandomStreams
-from harness.live.board import Board
-from harness.live.client import LiveAdapter, LiveLink, client_of
-from harness.live.division import Division, divide
-from harness.live.nemesis import ProxyNemesis
-from harness.live.tracing import Clerk, TracedServer
+from harness.live.client import LiveAdapter
+from harness.live.stage import Stage, open_stage
 from harness.nemesis import Nemesis
 from harness.network import Link
 from harness.probe import Probe
 from harness.recorder import Recorder
 from harness.scenario import Scenario
-from harness.toxiproxy import Address, AsyncToxiproxy
-from harness.wire import WireAccount, WireConfig
+from harness.toxiproxy import AsyncToxiproxy
 from harness.wire.clock import VenueClock
 from harness.workload import Desk, Market, Strategy
-from harness.world import Tasks, exchange_of, instrument_of
+from harness.world import Tasks, exchange_of
 
 __all__ = ["LiveWorld", "open_world"]
 
@@ -40,39 +34,47 @@ _CLOSING = 8.0
 
 @dataclass(slots=True)
 class LiveWorld:
-    """Everything of one live run, with the venue listening and the proxy before it.
+    """Everything of one live run. What `harness.run` asks of a world, it has by the same names."""
 
-    `plan` holds the scenario's faults as they are announced; who does them, `division` says.
-    """
-
-    scenario: Scenario
-    clock: VenueClock
-    history: History
-    division: Division
-    server: TracedServer
+    stage: Stage
     engine: MainEngine
-    books: Books
-    nemesis: Nemesis
-    proxied: ProxyNemesis
     strategy: Strategy
     probe: Probe
-    markets: tuple[Market, ...]
-    tasks: Tasks
 
     @property
-    def venues(self) -> tuple[str, ...]:
-        """The names of its venues."""
-        return tuple(spec.name for spec in self.scenario.venues)
+    def scenario(self) -> Scenario:
+        """What happens."""
+        return self.stage.scenario
 
-    def start_faults(self) -> None:
-        """Let the faults happen from now on: the venue's, and the way's."""
-        self.server.conductor.start(self.division.served)
-        self.tasks.spawn("proxy", self.proxied.run())
+    @property
+    def clock(self) -> VenueClock:
+        """Seconds since the start of the run."""
+        return self.stage.clock
 
-    async def heal_all(self) -> None:
-        """Lift every fault, whoever imposed it, and verify it."""
-        await self.proxied.heal_all()
-        await self.server.conductor.stop()
+    @property
+    def history(self) -> History:
+        """Where it is written."""
+        return self.stage.history
+
+    @property
+    def books(self) -> Books:
+        """The venue's record."""
+        return self.stage.books
+
+    @property
+    def nemesis(self) -> Nemesis:
+        """The faults, as they are announced."""
+        return self.stage.nemesis
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """What is traded."""
+        return self.stage.markets
+
+    @property
+    def tasks(self) -> Tasks:
+        """The harness's own."""
+        return self.stage.tasks
 
 
 @asynccontextmanager
@@ -83,118 +85,50 @@ async def open_world(
 
     Whatever ends the block, the engine is closed, every fault is off and the venue is gone.
     """
-    spec = scenario.venues[0]
-    secret = f"secret-of-{spec.name}"  # of an account that exists for this run, on loopback
-    books, streams = Books(history), RandomStreams(scenario.seed)
-    link: LiveLink
-    clock: VenueClock
-
-    def now() -> float:
-        return clock.now()
-
-    board = Board(spec.name, now)
-    clerk = Clerk(
-        history,
-        books,
-        board,
-        venue=spec.name,
-        connection_id=lambda: link.connection_id,
-        now=now,
-    )
-    server = _server(scenario, secret, clerk)
-    clock = server.clock
-    occurrences = scenario.occurrences(streams.stream("schedule"))
-    division = divide(occurrences)
-    # Never run: it builds the faults, for their names and parameters.
-    nemesis = Nemesis(
-        occurrences,
-        {spec.name: cast(Link, server.front)},
-        history=history,
-        clock=clock,
-        streams=streams,
-    )
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(server)
-        proxy = await toxiproxy.create(scenario.name, Address("127.0.0.1", server.port))
-        proxied = ProxyNemesis(
-            _of(nemesis, division), proxy, history=history, clock=clock, board=board
-        )
-        link = LiveLink(
-            spec.name,
-            history,
-            now=clock.now,
-            sockets=lambda: len(server.front.connection_ids()),
-            has_arrived=server.has_got,
-            touched=proxied.touched,
-        )
-        proxied.link = link
-        recorder, tasks = Recorder(history), Tasks()
+    async with open_stage(scenario, history, toxiproxy) as stage:
+        recorder = Recorder(history)
         engine = MainEngine(
             policy=replace(policy, shutdown_timeout=min(policy.shutdown_timeout, _CLOSING)),
-            rng=streams.stream("engine"),
+            rng=stage.streams.stream("engine"),
             alert_sinks=[recorder.on_alert],
             listeners=[recorder.on_event],
             order_prefix="engine",
         )
-        stack.push_async_callback(engine.close)
-        markets = tuple(
-            Market(spec.name, exchange_of(spec), instrument_of(symbol, each.price))
-            for symbol, each in spec.symbols.items()
-        )
-        desk = Desk(engine, history, recorder)
-        strategy = Strategy(
-            desk,
-            engine,
-            scenario.workload,
-            markets,
-            history,
-            clock,
-            streams.stream("strategy"),
-            tasks.spawn,
-        )
-        probe = Probe(
-            engine,
-            {spec.name: cast(Link, link)},
-            markets,
-            books,
-            nemesis=cast(Nemesis, board),
-            desk=desk,
-            history=history,
-            clock=clock,
-            tick_intervals={spec.name: spec.tick_interval},
-        )
-        engine.add_adapter(
-            LiveAdapter,
-            spec.name,
-            link=link,
-            exchange=exchange_of(spec),
-            client=client_of(str(proxy.address), f"key-{spec.name}", secret, link, _CCXT_PATIENCE),
-            clock=SYSTEM_CLOCK,
-        )
-        yield LiveWorld(
-            scenario=scenario,
-            clock=clock,
-            history=history,
-            division=division,
-            server=server,
-            engine=engine,
-            books=books,
-            nemesis=nemesis,
-            proxied=proxied,
-            strategy=strategy,
-            probe=probe,
-            markets=markets,
-            tasks=tasks,
-        )
+        try:
+            yield _world(stage, engine, Desk(engine, history, recorder))
+        finally:
+            await engine.close()
 
 
-def _server(scenario: Scenario, secret: str, clerk: Clerk) -> TracedServer:
-    """The venue, which has to be told its faults only once the client is there."""
-    faultless = scenario.model_copy(update={"faults": (), "drawn": None})
-    account = WireAccount(api_key=f"key-{scenario.venues[0].name}", secret=secret)
-    return TracedServer(WireConfig(scenario=faultless, accounts=(account,)), history=clerk)
-
-
-def _of(nemesis: Nemesis, division: Division) -> tuple[Fault, ...]:
-    ours = {each.id for each in division.proxied}
-    return tuple(fault for fault in nemesis.faults if fault.id in ours)
+def _world(stage: Stage, engine: MainEngine, desk: Desk) -> LiveWorld:
+    spec, history, clock = stage.spec, stage.history, stage.clock
+    strategy = Strategy(
+        desk,
+        engine,
+        stage.scenario.workload,
+        stage.markets,
+        history,
+        clock,
+        stage.streams.stream("strategy"),
+        stage.tasks.spawn,
+    )
+    probe = Probe(
+        engine,
+        {spec.name: cast(Link, stage.link)},
+        stage.markets,
+        stage.books,
+        nemesis=cast(Nemesis, stage.board),
+        desk=desk,
+        history=history,
+        clock=clock,
+        tick_intervals={spec.name: spec.tick_interval},
+    )
+    engine.add_adapter(
+        LiveAdapter,
+        spec.name,
+        link=stage.link,
+        exchange=exchange_of(spec),
+        client=stage.client(_CCXT_PATIENCE),
+        clock=SYSTEM_CLOCK,
+    )
+    return LiveWorld(stage, engine, strategy, probe)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import comparison, wording
+from harness.report import comparison, parity, wording
 from harness.report.chart import Chart, distribution, timeline_chart
 from harness.report.corners import corner_matrix
 from harness.report.wording import SYMBOLS, visible
 
 if TYPE_CHECKING:
+    from harness.parity import Parity
     from harness.results import InvariantResult, MetricResult
     from harness.verdict import RunResult, ScenarioResult
 
@@ -39,7 +40,7 @@ BOOKS = frozenset(
 _EVIDENCE_SHOWN = 50  # of one invariant; report.json holds all of it
 
 
-def report_html(run: RunResult) -> str:
+def report_html(run: RunResult, pairs: Sequence[Parity] = ()) -> str:
     """Return the page. Everything in `run` is escaped; the same run gives the same bytes."""
     return (
         _environment()
@@ -53,8 +54,9 @@ def report_html(run: RunResult) -> str:
             recovery=_recovery(run.metrics),
             confusion=_confusion(run.metrics),
             control=run.control,
+            pairs=pairs,
             corners=corner_matrix(run.coverage),
-            sections=[_section(scenario) for scenario in run.scenarios],
+            sections=[_section(scenario, pairs) for scenario in run.scenarios],
         )
     )
 
@@ -70,7 +72,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        symbols=SYMBOLS, wording=wording, comparison=comparison, evidence_shown=_EVIDENCE_SHOWN
+        symbols=SYMBOLS,
+        wording=wording,
+        comparison=comparison,
+        parity=parity,
+        evidence_shown=_EVIDENCE_SHOWN,
     )
     return environment
 
@@ -214,15 +220,17 @@ class _Section:
     recovery: Chart | None
     confusion: _Confusion | None
     metrics: list[_MetricRow]
+    pair: Parity | None
 
 
-def _section(scenario: ScenarioResult) -> _Section:
+def _section(scenario: ScenarioResult, pairs: Sequence[Parity]) -> _Section:
     return _Section(
         scenario=scenario,
         timeline=timeline_chart(scenario.timeline),
         recovery=_recovery(scenario.metrics),
         confusion=_confusion(scenario.metrics),
         metrics=[_metric_row(metric, scenario.unexercised) for metric in scenario.metrics],
+        pair=next((pair for pair in pairs if pair.scenario == scenario.name), None),
     )
 
 

@@ -7,7 +7,7 @@ downtimes of the timeline are added, secrets are taken out, and odd characters w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +17,26 @@ from foxtrot.util.redaction import jsonable
 from harness.report.wording import visible
 
 if TYPE_CHECKING:
+    from harness.parity import Parity
     from harness.verdict import RunResult, ScenarioResult
 
 __all__ = ["report_dict", "report_json"]
 
 
-def report_json(run: RunResult) -> bytes:
+def report_json(run: RunResult, parity: Sequence[Parity] = ()) -> bytes:
     """Return `report_dict` as indented UTF-8, the same bytes for the same run."""
-    return orjson.dumps(report_dict(run), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(report_dict(run, parity), option=options)
 
 
-def report_dict(run: RunResult) -> dict[str, Any]:  # Any: JSON
-    """Return the run as plain JSON values. Times are virtual seconds, rates lie in 0 to 1."""
+def report_dict(run: RunResult, parity: Sequence[Parity] = ()) -> dict[str, Any]:  # Any: JSON
+    """Return the run as plain JSON values. Times are virtual seconds, rates lie in 0 to 1.
+
+    `parity` has an entry for each scenario that was driven live, and is empty otherwise.
+    """
     scenarios = [_scenario(scenario) for scenario in run.scenarios]
-    report: dict[str, Any] = _plain({**run.to_dict(), "scenarios": scenarios})
+    pairs = [pair.to_dict() for pair in parity]
+    report: dict[str, Any] = _plain({**run.to_dict(), "scenarios": scenarios, "parity": pairs})
     return report
 
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from harness.report import comparison, wording
+from harness.report import comparison, parity, wording
 from harness.report.wording import SYMBOLS, visible
 
 if TYPE_CHECKING:
     from harness.control import ControlResult
+    from harness.parity import Parity
     from harness.results import InvariantResult, MetricResult
     from harness.verdict import RunResult, ScenarioResult
 
@@ -29,7 +30,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~#@!<>&])")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "|": "&#124;"}
 
 
-def report_markdown(run: RunResult) -> str:
+def report_markdown(run: RunResult, pairs: Sequence[Parity] = ()) -> str:
     """Return the summary: verdict, command, reasons, metrics, what failed, and folded details."""
     head = [
         f"## {SYMBOLS[run.verdict]} {_text(wording.headline(run))}",
@@ -40,11 +41,12 @@ def report_markdown(run: RunResult) -> str:
         "",
         f"<sub>{_text(wording.gate(run))}</sub>",
         "",
+        *_parity(pairs),
     ]
     troubled = [scenario for scenario in run.scenarios if scenario.verdict != "pass"]
     troubled.sort(key=lambda scenario: scenario.verdict != "fail")  # stable: file order within
     sections = [_trouble(scenario) for scenario in troubled]
-    return _bounded("\n".join(head), sections, _folded(run))
+    return _bounded("\n".join(head), sections, _folded(run, pairs))
 
 
 def _bounded(head: str, sections: Sequence[str], folded: str) -> str:
@@ -75,6 +77,39 @@ def _metrics_table(metrics: Sequence[MetricResult]) -> list[str]:
         )
         rows.append(_row(cells))
     return rows
+
+
+def _parity(pairs: Sequence[Parity]) -> list[str]:
+    """The modes side by side, a scenario a row, and every difference."""
+    if not pairs:
+        return []
+    has_bare = any(pair.bare for pair in pairs)
+    heads = ["Scenario", "Verdict", "Told as", "Doubled or lost", "MTTR simulation / live"]
+    heads += ["Bare ccxt client"] * has_bare
+    rows = [_row(heads), "|---" * len(heads) + "|"]
+    for pair in pairs:
+        cells = [_text(pair.scenario), *(_text(cell) for cell in parity.overview(pair))]
+        cells += [_text(parity.bare_line(pair.bare)) if pair.bare else ""] * has_bare
+        rows.append(_row(cells))
+    findings = wording.first(parity.findings(pairs), _REASONS_SHOWN)
+    told = [f"- {_text(_shortened(line))}" for line in findings]
+    return [f"**Parity.** {_text(parity.headline(pairs))}", "", *rows, "", *told, ""]
+
+
+def _side_by_side(pair: Parity) -> list[str]:
+    heads = parity.columns([pair])
+    rows = [_row([_text(pair.scenario), *heads]), "|---" * (len(heads) + 1) + "|"]
+    for line in parity.lines(pair):
+        label = f"{'≠ ' if line.differs else ''}{_text(line.label)}"
+        rows.append(_row([label, *(_text(_shortened(cell)) for cell in line.cells)]))
+    return [*rows, ""]
+
+
+def _modes(pairs: Sequence[Parity]) -> list[str]:
+    if not pairs:
+        return []
+    tables = [line for pair in pairs for line in _side_by_side(pair)]
+    return ["<details><summary>Simulation and live</summary>", "", *tables, "</details>", ""]
 
 
 def _control(control: ControlResult) -> list[str]:
@@ -118,7 +153,7 @@ def _evidence(check: InvariantResult) -> list[str]:
     return lines
 
 
-def _folded(run: RunResult) -> str:
+def _folded(run: RunResult, pairs: Sequence[Parity]) -> str:
     rows = ["| | Scenario | Proves | Faults fired | Invariants held |", "|---|---|---|--:|--:|"]
     for scenario in run.scenarios:
         cells = (
@@ -130,9 +165,8 @@ def _folded(run: RunResult) -> str:
         )
         rows.append(_row(cells))
     control = [] if run.control is None else _control(run.control)
-    return "\n".join(
-        [*control, "<details><summary>All scenarios</summary>", "", *rows, "", _made_by(run)]
-    )
+    scenarios = ["<details><summary>All scenarios</summary>", "", *rows, "", _made_by(run)]
+    return "\n".join([*control, *_modes(pairs), *scenarios])
 
 
 def _made_by(run: RunResult) -> str:

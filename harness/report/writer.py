@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +15,18 @@ from harness.report.junit import report_junit
 from harness.report.markdown import report_markdown
 
 if TYPE_CHECKING:
+    from harness.parity import Parity
     from harness.verdict import RunResult
 
 __all__ = ["write_atomically", "write_reports"]
 
 
-def write_reports(run: RunResult, out: Path) -> Path:
+def write_reports(run: RunResult, out: Path, *, parity: Sequence[Parity] = ()) -> Path:
     """Write `report.json`, `summary.md`, `junit.xml` and `report.html` into `out`.
 
     All four are rendered before the first is written, so that a folder never shows the verdicts
-    of two runs. What else lies in `out`, the histories above all, is left alone.
+    of two runs. What else lies in `out`, the histories above all, is left alone. `parity` is
+    what a live run has beside its result: each scenario in both modes.
 
     Returns:
         The path of `report.html`.
@@ -32,10 +35,10 @@ def write_reports(run: RunResult, out: Path) -> Path:
         OSError: `out` cannot be made or written to.
     """
     files = {
-        "report.json": report_json(run),
-        "summary.md": report_markdown(run).encode(),
+        "report.json": report_json(run, parity),
+        "summary.md": report_markdown(run, parity).encode(),
         "junit.xml": report_junit(run),
-        "report.html": report_html(run).encode(),
+        "report.html": report_html(run, parity).encode(),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():

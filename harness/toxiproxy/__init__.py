@@ -16,6 +16,7 @@ from harness.toxiproxy.live import (
     SIMULATION_ONLY,
     VENUE_SIDE,
     LiveFault,
+    how_live,
     live_fault,
 )
 from harness.toxiproxy.proxy import Imposed, InstalledToxic, Proxy, ProxyState
@@ -76,6 +77,7 @@ __all__ = [
     "default_directory",
     "find_server",
     "free_port",
+    "how_live",
     "live_fault",
     "make_toxic",
     "open_toxiproxy",

@@ -26,7 +26,14 @@ from harness.toxiproxy.toxics import (
     Timeout,
 )
 
-__all__ = ["LIVE_TOXICS", "SIMULATION_ONLY", "VENUE_SIDE", "LiveFault", "live_fault"]
+__all__ = [
+    "LIVE_TOXICS",
+    "SIMULATION_ONLY",
+    "VENUE_SIDE",
+    "LiveFault",
+    "how_live",
+    "live_fault",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +43,7 @@ class LiveFault:
     Attributes:
         fault: What is imposed.
         drops: Whether the open connections are closed first.
+        hangs_up: Whether the venue ends its streams as soon as it is imposed.
         parameters: The fault's settings by the catalogue's parameter that gives them, both in the
             same unit.
         cycle: The catalogue's parameters that say for how long it is imposed and then lifted, over
@@ -45,6 +53,7 @@ class LiveFault:
 
     fault: Imposable
     drops: bool = False
+    hangs_up: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
     cycle: tuple[str, ...] = ()
     differs: str = ""
@@ -85,8 +94,9 @@ LIVE_TOXICS: Mapping[str, Mapping[str, LiveFault]] = MappingProxyType(
             ),
             "lingering": LiveFault(
                 fault=SlowClose(delay=2.0, direction=Direction.BOTH),
+                hangs_up=True,
                 parameters={"delay": "delay"},
-                differs="closes nothing itself: delays the end of what the venue closes",
+                differs="whatever else is closed meanwhile is closed late, too",
             ),
         },
         "flap": {
@@ -105,7 +115,7 @@ LIVE_TOXICS: Mapping[str, Mapping[str, LiveFault]] = MappingProxyType(
             ),
         },
         "slow_link": {
-            "": LiveFault(
+            "narrow": LiveFault(
                 fault=Bandwidth(rate=600, direction=Direction.BOTH),
                 parameters={"rate": "rate"},
                 differs="in thousands of bytes per second, of which it has at least one",
@@ -124,10 +134,7 @@ LIVE_TOXICS: Mapping[str, Mapping[str, LiveFault]] = MappingProxyType(
         },
     }
 )
-"""By kind and variant; the first variant is what a scenario means that names none.
-
-Beside the catalogue's own there are two that only a real network has: `disconnect/lingering` and
-`slow_link/sliced`."""
+"""By kind and variant; the first variant is what a scenario means that names none."""
 
 VENUE_SIDE: frozenset[str] = frozenset(
     {
@@ -135,22 +142,16 @@ VENUE_SIDE: frozenset[str] = frozenset(
         "ban",
         "cancel_filled",
         "clock_skew",
-        "corrupt",
-        "crossed_book",
         "duplicate_fill",
         "key_revoked",
-        "late_fill",
         "maintenance",
         "malformed",
         "mute_stream",
         "order_rate",
-        "out_of_order",
-        "out_of_order_fill",
         "partial_fill",
         "rate_limit",
         "reject",
         "renamed_field",
-        "sequence_gap",
         "server_error",
         "session_expired",
         "shrunken_quota",
@@ -160,19 +161,53 @@ VENUE_SIDE: frozenset[str] = frozenset(
 )
 """Kinds that are in what the venue says, not in how it travels."""
 
+_NOT_IN_TICKERS = "the ticker stream that ccxt listens to on Binance has no such thing as"
+_NOT_NUMBERED = "Binance numbers nothing on a user's stream: that a fill is late cannot be told"
+
 SIMULATION_ONLY: Mapping[str, str] = MappingProxyType(
     {
         "blocked_loop": "it stops the client's own event loop, and with it whoever would end it",
         "clock_jump": "it would move the clock of the machine, for everybody on it",
         "component_crash": "it is a part of the client's process, which no network reaches",
         "connectivity_lost": "it is IB's own message, and the wire speaks Binance's protocol",
+        "corrupt": "ccxt swallows what it cannot read, and its adapter takes any price as it is",
+        "crossed_book": f"{_NOT_IN_TICKERS} a bid and an ask",
         "dns": "a proxy is connected to by address: no name is looked up on the way",
         "gateway_restart": "Futu's gateway is a process of its own, which the wire does not have",
         "handler_exception": "it is code of the client's process, which no network reaches",
+        "late_fill": _NOT_NUMBERED,
+        "out_of_order": f"{_NOT_IN_TICKERS} a number that tells the order",
+        "out_of_order_fill": _NOT_NUMBERED,
+        "sequence_gap": f"{_NOT_IN_TICKERS} a number whose absence could be noticed",
         "tls": "Toxiproxy passes TLS on unopened, and the venue on the wire speaks plain text",
     }
 )
-"""Kinds that neither the proxy nor the venue can express, each with the reason."""
+"""Kinds that live mode leaves out, each with the reason: neither the proxy nor the venue can
+express it, or no client of ccxt could see it."""
+
+
+def how_live(kind: str) -> str:
+    """Who does a kind of the catalogue on a real network, in words; or why nobody can.
+
+    Raises:
+        LookupError: There is no such kind.
+    """
+    if kind in SIMULATION_ONLY:
+        return f"Simulation-only: {SIMULATION_ONLY[kind]}."
+    if kind in VENUE_SIDE:
+        return "Live by the venue on the wire itself."
+    if kind not in LIVE_TOXICS:
+        raise LookupError(f"expected a kind of the catalogue, got {kind!r}")
+    ways = [
+        f"{name or kind} by {_way_of(each)}" + (f" ({each.differs})" if each.differs else "")
+        for name, each in LIVE_TOXICS[kind].items()
+    ]
+    return f"Live by Toxiproxy: {'; '.join(ways)}."
+
+
+def _way_of(fault: LiveFault) -> str:
+    imposed = fault.fault
+    return "the disabled proxy" if isinstance(imposed, Disabled) else f"the {imposed.type} toxic"
 
 
 def live_fault(

@@ -279,9 +279,12 @@ def _cost(view: SymbolView, ticks_times_lots: int) -> str:
 
 
 def order_event(
-    row: _Row, trade: _Row | None, fills: Sequence[_Row], clock: VenueClock
+    row: _Row, trade: _Row | None, fills: Sequence[_Row], clock: VenueClock, quote: str
 ) -> dict[str, Any]:
-    """An executionReport. `fills` are the order's up to this one."""
+    """An executionReport. `fills` are the order's up to this one; `quote` is what a fee is paid in.
+
+    Only a fill has a fee, and a fee a currency: in other reports `N` is null, as Binance has it.
+    """
     type_, in_force = _BINANCE_TYPES[row["type"]]
     number = int(row["venue_order_id"])
     updated = clock.milliseconds(row["updated"])
@@ -310,7 +313,7 @@ def order_event(
         "z": text(row["executed"]),
         "L": text(last_price),
         "n": "0",
-        "N": None,
+        "N": quote if trade else None,
         "T": updated,
         "t": int(trade["trade_id"]) if trade else -1,
         "I": number,

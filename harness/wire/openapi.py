@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.wire.exchange import Endpoint
 from harness.wire.params import PATTERNS, Param
+from harness.wire.schemas import BODIES, SCHEMAS
 
 __all__ = ["openapi"]
 
@@ -43,7 +44,7 @@ def openapi(endpoints: Iterable[Endpoint], url: str = "/") -> _Json:
         "servers": [{"url": url}],
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR},
+            "schemas": {"Error": _ERROR, **SCHEMAS},
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-MBX-APIKEY"},
             },
@@ -58,7 +59,7 @@ def _operation(endpoint: Endpoint) -> _Json:
         "security": [{"key": []}] if endpoint.is_signed else [],
         "parameters": [_parameter(param) for param in endpoint.all_params],
         "responses": {
-            "200": {"description": "The answer.", "content": _content({})},
+            "200": {"description": "The answer.", "content": _content(BODIES[endpoint.method])},
             **{status: _refusal(why) for status, why in _REFUSALS.items()},
         },
     }

@@ -41,6 +41,8 @@ _SILENT = logging.Logger("harness.wire.http")
 _SILENT.disabled = True
 
 _REAP_EVERY = 1.0
+# Of a market stream. The WebSocket API has none but the weights of what is asked.
+_MESSAGES_A_SECOND = 5
 
 
 class WireServer:
@@ -201,7 +203,7 @@ class WireServer:
     ) -> web.StreamResponse:
         connection_id = self._connection_id()
         streams = MarketStreams(self._exchange, connection_id, is_combined=is_combined)
-        socket = self._socket(connection_id, streams.words)
+        socket = self._socket(connection_id, streams.words, max_rate=_MESSAGES_A_SECOND)
         source_ip = request.remote or ""
         wanted = [name for name in names.split("/") if "@" in name]
         return await socket.run(
@@ -217,13 +219,16 @@ class WireServer:
         source_ip = request.remote or ""
         return await socket.run(request, lambda text: api.on_text(text, source_ip))
 
-    def _socket(self, connection_id: str, words: Callable[[bytes], Any]) -> WireSocket:
+    def _socket(
+        self, connection_id: str, words: Callable[[bytes], Any], *, max_rate: int | None = None
+    ) -> WireSocket:
         return WireSocket(
             connection_id,
             self.front,
             words,
             max_message=self.config.max_body,
             max_backlog=self.config.max_backlog,
+            max_rate=max_rate,
         )
 
     def _connection_id(self) -> str:

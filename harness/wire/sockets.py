@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ __all__ = ["WireSocket", "reset"]
 
 _PING_SECONDS = 20.0
 _MOST_REQUESTS = 64
+_COUNTED = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -49,6 +51,8 @@ class WireSocket:
         words: A frame of the venue -> the messages that the client gets for it.
         max_message: Bytes that a message of the client may have.
         max_backlog: Messages that may wait for the client to read.
+        max_rate: Messages, pings and pongs that the client may send within a second; one more
+            ends the connection. None: as many as it likes.
     """
 
     def __init__(
@@ -59,11 +63,14 @@ class WireSocket:
         *,
         max_message: int,
         max_backlog: int,
+        max_rate: int | None = None,
     ) -> None:
         self.connection_id = connection_id
         self._front = front
         self._words = words
         self._max_backlog = max_backlog
+        self._max_rate = max_rate
+        self._arrivals: deque[float] = deque()
         self._backlog: asyncio.Queue[str] = asyncio.Queue()
         self._last_due = 0.0
         self._transport: asyncio.Transport | None = None
@@ -138,6 +145,8 @@ class WireSocket:
         while not self._ws.closed:
             message = await self._ws.receive()
             match message.type:
+                case kind if kind in _COUNTED and self._is_too_fast():
+                    await self._close(WSCloseCode.POLICY_VIOLATION)
                 case WSMsgType.TEXT if len(self._tasks) < _MOST_REQUESTS:
                     self._spawn(self._answer(on_text, message.data))
                 case WSMsgType.TEXT | WSMsgType.BINARY:
@@ -148,6 +157,16 @@ class WireSocket:
                     pass
                 case _:
                     return
+
+    def _is_too_fast(self) -> bool:
+        """Count a message; whether it is one too many within a second."""
+        if self._max_rate is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        self._arrivals.append(now)
+        while self._arrivals[0] <= now - 1.0:
+            self._arrivals.popleft()
+        return len(self._arrivals) > self._max_rate
 
     async def _answer(self, on_text: Callable[[str], Awaitable[str | None]], text: str) -> None:
         try:

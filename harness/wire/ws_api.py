@@ -111,9 +111,9 @@ class WsApi:
         number = int(row["venue_order_id"])
         seen = int(trade["trade_id"]) if trade else None
         fills = exchange.records.fills(number, up_to=seen)
-        yield forms.order_event(row, trade, fills, exchange.clock)
-        record = exchange.records.order(number)
         instrument = exchange.instruments[row["symbol"]]
+        yield forms.order_event(row, trade, fills, exchange.clock, instrument.quote)
+        record = exchange.records.order(number)
         yield forms.balance_event(
             exchange.venue.ledger.balances()[record.row["account"]],
             (instrument.base, instrument.quote),

@@ -55,6 +55,10 @@ class Story:
     def probe(self, t, outcome="ok", adapter="A", **parts):
         return self.add(t, "probe.sample", adapter, outcome, **parts)
 
+    def price(self, t, outcome, made_at, symbol="BTC", **claims):
+        details = {"adapter": "A", "made_at": made_at, **claims}
+        return self.add(t, "client.price", symbol, outcome, **details)
+
     def fired(self, t, fault, correlation_id, operation="order.place", adapter="A", effect="hit"):
         details = {"correlation_id": correlation_id, "operation": operation, "effect": effect}
         return self.add(t, "fault.fired", fault, adapter=adapter, **details)
@@ -106,8 +110,8 @@ class Story:
     def begin(self, t, fault="F1"):
         return self.add(t, "fault.begin", fault)
 
-    def end(self, t, fault="F1", healed="ok"):
-        self.add(t, "fault.end", fault)
+    def end(self, t, fault="F1", healed="ok", **details):
+        self.add(t, "fault.end", fault, **details)
         return self.add(t, "fault.healed", fault, healed, why="still imposed")
 
     def finished(self, t=100.0, ending="completed", left=()):

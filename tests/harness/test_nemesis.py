@@ -220,6 +220,12 @@ class TestTouching:
         ]
         assert lab.nemesis.cleared_at == {"BINANCE": 12.0}
         assert lab.history.story("fault.healed")[0][3] == "ok"
+        assert lab.history.of("fault.end")[0].details == {"spent": True}
+
+    def test_a_fault_whose_time_is_up_was_not_spent(self, play):
+        """Whoever was to end it did not."""
+        lab = play(fault(10, 5), fault(15, 90))
+        assert [event.details for event in lab.history.of("fault.end")] == [{}, {}]
 
 
 def test_the_rules_of_a_fault_do_not_outlive_it(play):

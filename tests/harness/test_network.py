@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from random import Random
 
 import orjson
@@ -11,7 +12,7 @@ import pytest
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.kernel import EPOCH, run_virtual
 from harness.network import CURRENT_CALL, Delay, Drop, Fail, Hang, Link, LinkRule, Replace
-from harness.venue import AccountSpec, Maintenance, Venue
+from harness.venue import AccountSpec, Maintenance, Skew, Venue
 from harness.venue.tape import MarketTrade
 
 FIRST = MarketTrade(0.0, "BTCUSDT", 5_000_000, 100_000, True)
@@ -337,8 +338,44 @@ class TestRules:
 
         assert on_wire(body).story[-1] == (2.2, "link.done", "r1", "ok")
 
+    def test_a_request_may_arrive_after_its_sender_was_told_that_it_broke(self, on_wire):
+        """What answers then answers nobody."""
+
+        class Late(LinkRule):
+            def sending(self, request):
+                wire.link.send_late(request, 3.0)
+                return Fail(reset)
+
+        async def body(the_wire):
+            nonlocal wire
+            wire = the_wire
+            wire.link.rules["F"] = Late()
+            with pytest.raises(ConnectionResetError):
+                await wire.place()
+            await asyncio.sleep(2.9)
+            assert wire.orders == []
+            await asyncio.sleep(0.2)
+
+        wire = None
+        on_wire(body)
+        assert wire.orders == ["c1"]
+        assert [line for line in wire.story if line[1].startswith("link")] == [
+            (0.0, "link.sent", "r1", ""),
+            (0.0, "link.done", "r1", "reset"),
+            (3.0, "link.late", "r1", ""),
+        ]
+
 
 class TestStream:
+    def test_it_knows_what_its_venue_has_set_its_clock_to(self, on_wire):
+        async def body(wire):
+            await asyncio.sleep(3.0)
+            wire.times = [wire.link.venue_time()]
+            wire.venue.impose("F", Skew(seconds=-20.0))
+            wire.times.append(wire.link.venue_time())
+
+        assert on_wire(body).times == [EPOCH.timestamp() + 3.0, EPOCH.timestamp() - 17.0]
+
     def test_open_takes_two_ways_and_the_venue_knows_the_connection(self, on_wire):
         async def body(wire):
             await wire.open()
@@ -377,6 +414,20 @@ class TestStream:
         wire = on_wire(body)
         assert wire.story == [(5.0, "link.open", "c-1", "timeout")]
         assert wire.link.connection_id is None
+
+    @pytest.mark.parametrize("effect", [Delay(1.5), Hang(), Fail(refused)])
+    def test_an_attempt_says_when_it_began_however_it_ended(self, on_wire, effect):
+        """By this alone an attempt beside another shows, where both fail."""
+
+        async def body(wire):
+            await asyncio.sleep(2.0)
+            wire.link.rules["F"] = Rule(opening=effect)
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(5.0):
+                    await wire.open()
+
+        (event,) = on_wire(body).history.of("link.open")
+        assert event.details == {"adapter": "A", "began": 2.0}
 
     def test_a_slow_handshake_takes_longer(self, on_wire):
         async def body(wire):

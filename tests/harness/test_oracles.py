@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness.facts import fold
@@ -255,6 +257,37 @@ def test_cancel_that_is_sent_while_new_orders_fail_gets_through(story):
 
 def test_cancel_held_back_by_what_tripped_the_orders_is_a_breach(story):
     assert verdict(cancelled(story, "blocked", send=False), "cancels_get_through") is FAIL
+
+
+def test_cancel_that_waits_with_the_new_orders_is_a_breach_though_it_is_sent_in_the_end(story):
+    """By then the order may be filled, or cancelled at last: what counts is when it was asked."""
+    tale = cancelled(story, send=False)
+    tale.events.pop()
+    tale.sent(19, "r2", "order.cancel", client_id="c0", lane="cancels").done(19, "r2")
+    found = ask(tale.venue_order(19, "v0", "CANCELED", "c0").back(19, "o2"), "cancels_get_through")
+    assert found.evidence == (
+        "seq 15, t=19.000s: cancel of c0, asked for as o2 (seq 11, t=12.000s) and sent at "
+        "t=19.000s, came back ok, while only new orders had reason to fail on A",
+    )
+
+
+def test_cancel_of_an_order_that_is_not_open_puts_nothing_to_the_test(story):
+    tale = cancelled(story, "blocked", send=False)
+    tale.events.insert(-2, dataclasses.replace(tale.events[3], outcome="FILLED"))
+    assert not ask(tale, "cancels_get_through").exercised
+
+
+def test_cancel_held_back_while_new_orders_work_is_another_matter(story):
+    tale = story({"blocks": ["order.place"]}).probe(1).sent(5, "r0", client_id="c0")
+    tale.venue_order(5, "v0", client_id="c0").begin(10)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert not ask(tale, "cancels_get_through").exercised
+
+
+def test_look_up_held_back_while_new_orders_fail_is_another_matter(story):
+    tale = cancelled(story, "blocked", send=False)
+    tale.events[-2].details["operation"] = "order.query"
+    assert not ask(tale, "cancels_get_through").exercised
 
 
 def test_cancel_held_back_by_a_fault_on_cancels_is_excused(story):

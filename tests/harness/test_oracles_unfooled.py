@@ -227,3 +227,42 @@ def test_a_call_that_is_made_to_wait_for_nothing_is_held_back_too(story, sent, e
     tale = story().probe(9).invoke(50, "o1", client_id="c1").sent(sent, "r1", client_id="c1")
     tale.done(sent, "r1").back(sent + 1, "o1")
     assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
+# -- what only the client can end
+
+
+def crashed(story, *, end, horizon=100.0, **ending):
+    """A component that is broken from 10 to `end`, and well again 2 s later."""
+    plan = {"kind": "component_crash", "category": "system", "ends_by_client": True, "end": end}
+    tale = story(plan, horizon=horizon).outage(restored=None)
+    tale.events = tale.events[:-2]  # its end, which is told here
+    return tale.end(end, **ending).probe(end + 2).probe(end + 2.5)
+
+
+@pytest.mark.parametrize(("ending", "expected"), [({"spent": True}, PASS), ({}, FAIL)])
+def test_what_is_taken_away_at_its_planned_end_was_not_recovered_from(story, ending, expected):
+    """A client that reconnects a broken component for ever is well again when the fault is over."""
+    tale = crashed(story, end=40.0, **ending).finished()
+    found = ORACLES["recovery_within_bound"](fold(tale.events))
+    assert (found.verdict, found.judged) == (expected, 1)
+    assert counted(tale, "recovery_success_rate") == (expected is PASS, 1)
+    if expected is FAIL:
+        assert found.evidence == (
+            "F1 (component_crash), on from t=10.000s, was never ended by the client on A, and was "
+            "taken away at t=40.000s",
+        )
+
+
+def test_what_the_close_of_the_market_took_away_says_nothing_of_the_client(story):
+    tale = crashed(story, end=90.0)
+    tale.events[-4:-4] = [story().add(90.0, "run.settle", "story").events[-1]]
+    tale.add(100.0, "run.end", "story", "completed", leftover_tasks=[])
+    assert verdict(tale, "recovery_within_bound") is INCONCLUSIVE
+    assert counted(tale, "recovery_success_rate") == (0, 0)
+
+
+def test_a_fault_of_another_sort_may_end_by_its_plan(story):
+    tale = story({}).outage().finished()
+    assert verdict(tale, "recovery_within_bound") is PASS
+    assert counted(tale, "recovery_success_rate") == (1, 1)

@@ -11,7 +11,7 @@ from foxtrot.adapter.session import Operation, VenueRequest
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
 from foxtrot.util.object import CancelRequest, OrderRequest
 from harness.kernel import EPOCH
-from harness.network import Drop, Hang, LinkRule
+from harness.network import Delay, Drop, Hang, LinkRule
 
 PARTS = ("connected", "ticking", "reconciled", "canary")
 NAME = "BINANCE"
@@ -33,6 +33,16 @@ class Lost(LinkRule):
 
     def framing(self, connection_id, frame):
         return Drop() if self.frames and self.frames in frame else None
+
+
+class Slow(LinkRule):
+    """Prices take `seconds` longer."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def framing(self, connection_id, frame):
+        return Delay(self.seconds) if TICK in frame else None
 
 
 def order(reference="c1", quantity=0.001):
@@ -78,6 +88,12 @@ async def _placed(lab):
 
 
 class TestParts:
+    def test_an_adapter_that_never_came_up_has_none(self, in_lab):
+        async def body(lab):
+            assert await sample(lab) == PARTS[:2] + PARTS[3:]
+
+        in_lab(body, is_started=False)
+
     def test_a_healthy_adapter_has_all_four(self, in_lab):
         async def body(lab):
             await lab.until(5)
@@ -105,6 +121,26 @@ class TestParts:
             lab.links[NAME].rules["F"] = Lost(frames=TICK)
 
         assert missing(harm, wait=2.5) == ()
+
+    @pytest.mark.parametrize(("delay", "lost"), [(2.0, ()), (8.0, ("ticking", "canary"))])
+    def test_a_steady_flow_of_prices_that_are_old_is_no_ticking(self, missing, delay, lost):
+        """They arrive every second, and each is as old as the first."""
+
+        async def harm(lab):
+            lab.links[NAME].rules["F"] = Slow(delay)
+
+        assert missing(harm, wait=12.0) == lost
+
+    def test_a_price_made_before_the_fault_was_over_does_not_count_though_it_arrives_after(
+        self, missing
+    ):
+        async def harm(lab):
+            lab.links[NAME].rules["F"] = Slow(1.4)
+            await lab.until(9.2)
+            lab.world.nemesis.cleared_at[NAME] = 9.2
+
+        assert missing(harm, wait=1.0) == ("ticking", "canary")
+        assert missing(harm, wait=3.0) == ()
 
     def test_a_tick_from_before_the_fault_was_over_does_not_count(self, missing):
         async def harm(lab):
@@ -164,7 +200,7 @@ class TestParts:
             await lab.engine.cancel_order(BY_ID, NAME)
             rules.clear()
 
-        assert missing(harm, wait=12.0) == ()
+        assert missing(harm, wait=9.0) == ()
 
     def test_an_order_that_the_engine_holds_unknown_is_not_reconciled_from_the_first_moment(
         self, missing

@@ -163,8 +163,59 @@ def test_component_that_crashed_is_replaced_and_uses_no_id_twice(tmp_path: Path)
     assert len({*opened, *sent}) == len(opened) + len(sent)
     ended = next(event for event in events if event.kind == "fault.end")
     assert ended.t < 30.0  # by the new component, not by the end of its window
+    assert ended.details["spent"]
+    (plan,) = next(event for event in events if event.kind == "run.start").details["faults"]
+    assert plan["ends_by_client"]
     alerts = [event for event in events if event.kind == "operator.alert"]
     assert len(alerts) == 1  # told once, by the first request or the heartbeat
+
+
+def test_order_that_was_overtaken_arrives_after_its_sender_asked_in_vain(tmp_path: Path) -> None:
+    """Sent once, believed lost by nobody, and at the venue three seconds later."""
+    scenario = scenario_of(CATALOGUE["ack_lost"], "overtaken", **{"for": "15s", "first": 2})
+    _, events = run(scenario, tmp_path)
+    struck = [e.details["correlation_id"] for e in events if e.kind == "fault.fired"]
+    ids = {e.id: e.details.get("client_id") for e in events if e.kind == "link.sent"}
+    sent_at = {e.id: e.t for e in events if e.kind == "link.sent"}
+    late = [(e.id, e.t - sent_at[e.id]) for e in events if e.kind == "link.late"]
+    assert [request for request, _ in late] == struck
+    assert [wait for _, wait in late] == pytest.approx([3.0, 3.0])
+    orders = [ids[request] for request in struck]
+    sends = [e for e in events if e.kind == "link.sent" and e.details["operation"] == "order.place"]
+    assert [e.details["client_id"] for e in sends if e.details["client_id"] in orders] == orders
+    asked = {e.details["client_id"] for e in events if e.details.get("operation") == "order.query"}
+    assert asked >= set(orders)
+
+
+@pytest.mark.parametrize(
+    ("variant", "effect"),
+    [
+        ("timeout", "acknowledgement lost"),
+        ("reset", "acknowledgement lost"),
+        ("overtaken", "overtaken by a reset"),
+    ],
+)
+def test_acknowledgement_is_lost_in_the_one_way_that_was_asked_for(
+    variant: str, effect: str, tmp_path: Path
+) -> None:
+    """Also of those orders that chance has spared on their way."""
+    aim = {"for": "15s", "probability": 0.5}
+    _, events = run(scenario_of(CATALOGUE["ack_lost"], variant, **aim), tmp_path)
+    assert {e.details["effect"] for e in events if e.kind == "fault.fired"} == {effect}
+
+
+@pytest.mark.parametrize(("variant", "fires"), [("timeout", True), ("overtaken", False)])
+def test_where_requests_share_a_connection_none_is_overtaken(
+    variant: str, fires: bool, tmp_path: Path
+) -> None:
+    scenario = scenario_of(CATALOGUE["ack_lost"], variant, **{"for": "15s", "first": 2})
+    (venue,) = scenario.venues
+    changes = {
+        "venues": (venue.model_copy(update={"profile": "futu"}),),
+        "workload": scenario.workload.model_copy(update={"orders": 0.4, "queries": 0.05}),
+    }
+    result, _ = run(scenario.model_copy(update=changes), tmp_path)
+    assert [bool(each["fired"]) for each in result.faults] == [fires]
 
 
 def test_wall_clock_that_jumped_is_right_again_at_the_end(tmp_path: Path) -> None:
@@ -243,7 +294,7 @@ def test_every_kind_is_reached_by_a_scenario() -> None:
     """No kind of the catalogue is there for show: each has a story, in each of its variants."""
     declared = {
         (fault["kind"], fault.get("variant") or (CATALOGUE[fault["kind"]].variants or ("",))[0])
-        for path in SCENARIOS.glob("*.yaml")
+        for path in SCENARIOS.rglob("*.yaml")
         for fault in yaml.safe_load(path.read_text()).get("faults", ())
     }
     known = {(f.kind.name, v) for f in BUILT_IN for v in (f.kind.variants or ("",))}

@@ -93,3 +93,9 @@ def test_aim_that_a_kind_does_not_heed_is_refused(tmp_path: Path) -> None:
     path.write_text(STORY.format("{kind: maintenance, venue: BINANCE, at: 1m, side: BUY}"))
     with pytest.raises(Exception, match="maintenance can be narrowed down by nothing"):
         load(path, catalogue=CATALOGUE)
+
+
+def test_explanation_says_what_only_the_client_can_end() -> None:
+    words = " ".join(explain(CATALOGUE["component_crash"]).split())
+    assert "It has to be ended by the client, before its planned end does it." in words
+    assert "ended by the client" not in explain(CATALOGUE["handler_exception"])

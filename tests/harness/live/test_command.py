@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[3]
 STORY = ROOT / "scenarios" / "live" / "swallowed.yaml"
-PATIENCE = 20.0
+PATIENCE = 60.0  # never reached, but on a machine that does a lot beside
 
 
 class Running:
@@ -29,6 +30,7 @@ class Running:
         from harness.toxiproxy import Transport
 
         self.server = server
+        self.report = folder / "out" / "report.json"
         self.history = folder / "out" / "swallowed" / "history.jsonl"
         self.state = folder / "state"
         self._transport = Transport()
@@ -68,16 +70,20 @@ def running(server: Any, tmp_path: Path) -> Any:
 
 
 def test_after_ctrl_c_the_fault_is_healed_and_the_proxy_gone(running: Running) -> None:
-    """An interrupted run heals what is on, says so, and does not pass."""
+    """An interrupted run heals what is on, says so, and is inconclusive: exit code 3."""
     running.wait_until(running.has_toxic)
     running.process.send_signal(signal.SIGINT)
     output, _ = running.process.communicate(timeout=PATIENCE)
     events = running.events(running.history)
     ending = [(e.kind, e.outcome) for e in events if e.kind in {"fault.healed", "run.end"}]
-    assert running.process.returncode in {1, 3}, output
+    assert running.process.returncode == 3, output
     assert running.proxies() == {}
     assert ending == [("fault.healed", "ok"), ("run.end", "interrupted")]
     assert events[-1].details["leftover_tasks"] == []
+    report = json.loads(running.report.read_bytes())
+    assert report["verdict"] == "inconclusive"
+    assert "swallowed: interrupted: what was not over yet is not judged" in report["reasons"]
+    assert report["scenarios"][0]["faults"][0]["healed"]
 
 
 def test_after_a_kill_the_next_one_that_attaches_sweeps_up(running: Running) -> None:

@@ -44,7 +44,7 @@ def test_a_report_that_cannot_be_made_leaves_the_last_run_whole(
     write_reports(passing, tmp_path)
     before = contents(tmp_path)
 
-    def broken(_run):
+    def broken(*_):
         raise RuntimeError("no page today")
 
     monkeypatch.setattr(writer, "report_html", broken)

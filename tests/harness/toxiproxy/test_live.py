@@ -15,6 +15,7 @@ from harness.toxiproxy import (
     Direction,
     Disabled,
     Latency,
+    how_live,
     live_fault,
 )
 
@@ -32,21 +33,40 @@ def test_every_kind_of_the_catalogue_has_an_answer_and_no_other_has_one():
 def test_every_variant_of_the_catalogue_is_there_and_the_first_is_first(kind):
     variants = list(LIVE_TOXICS[kind])
     wanted = CATALOGUE[kind].variants or ("",)
-    assert set(wanted) <= set(variants)
+    assert sorted(wanted) == sorted(variants)
     assert variants[0] == wanted[0]
     assert CATALOGUE[kind].category is ErrorCategory.CONNECTION
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE.keys() & LIVE_TOXICS.keys()))
 def test_every_parameter_of_the_catalogue_is_passed_on(kind):
-    own = LIVE_TOXICS[kind][next(iter(LIVE_TOXICS[kind]))]
-    assert set(CATALOGUE[kind].parameters) == {*own.parameters, *own.cycle}
+    own = LIVE_TOXICS[kind].values()
+    passed_on = {name for each in own for name in (*each.parameters, *each.cycle)}
+    assert set(CATALOGUE[kind].parameters) == passed_on
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE.keys() & LIVE_TOXICS.keys()))
 def test_without_parameters_a_fault_is_as_the_catalogue_has_it(kind):
     defaults = {name: each.default for name, each in CATALOGUE[kind].parameters.items()}
-    assert live_fault(kind) == live_fault(kind, parameters=defaults)
+    for variant in LIVE_TOXICS[kind]:
+        assert live_fault(kind, variant) == live_fault(kind, variant, defaults), variant
+
+
+def test_of_every_kind_it_can_be_said_who_does_it_or_why_nobody_can():
+    said = {kind: how_live(kind) for kind in CATALOGUE}
+    assert said["refuse"].startswith("Live by Toxiproxy: refuse by the disabled proxy (")
+    assert "lingering by the slow_close toxic" in said["disconnect"]
+    assert said["ban"] == "Live by the venue on the wire itself."
+    assert said["dns"] == f"Simulation-only: {SIMULATION_ONLY['dns']}."
+    with pytest.raises(LookupError, match="got 'gremlins'"):
+        how_live("gremlins")
+
+
+def test_every_kind_of_the_connection_and_of_limits_is_live_or_has_a_reason():
+    categories = {ErrorCategory.CONNECTION, ErrorCategory.RATE_LIMIT}
+    kinds = {name for name, kind in CATALOGUE.items() if kind.category in categories}
+    left_out = kinds & set(SIMULATION_ONLY)
+    assert left_out == {"connectivity_lost", "dns", "gateway_restart", "tls"}
 
 
 def test_all_seven_toxics_and_the_disabled_proxy_are_reachable():

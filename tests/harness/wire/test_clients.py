@@ -1,11 +1,15 @@
-"""Clients that nobody here wrote, unmodified but for their base URL, trade at the venue."""
+"""Clients that nobody here wrote, unmodified but for their base URL, trade at the venue.
+
+Each does it twice: straight, and through a real toxiproxy-server (marked `live`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,7 +23,9 @@ pytestmark = [
 ]
 _KEYS = {"apiKey": "test-key", "secret": "test-secret-9f3a"}
 _SYMBOL = "BTC/USDT"
-_SOON = 5.0
+_SOON = 30.0  # never reached, but on a machine that does a lot beside
+
+_Way = Callable[[Any], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +35,51 @@ def _cleared() -> Iterator[None]:
     gc.collect()
 
 
-def _configured(exchange: Any, server: Any) -> Any:
+@pytest.fixture(scope="module")
+def toxiproxy() -> Iterator[Any]:
+    """A running toxiproxy-server of these tests' own."""
+    from harness.toxiproxy import HOW_TO_GET, Address, Toxiproxy, ToxiproxyServer, find_server
+    from harness.toxiproxy import ToxiproxyMissingError as Missing
+
+    unavailable = pytest.fail if os.environ.get("FOXTROT_REQUIRE_LIVE") else pytest.skip
+    try:
+        binary = find_server()
+    except Missing as missing:
+        unavailable(str(missing))
+    if isinstance(binary, Address):
+        unavailable(f"TOXIPROXY_SERVER is a running server, these start their own; {HOW_TO_GET}")
+    with ToxiproxyServer.start(binary) as server, Toxiproxy(server.address) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _straight(server: Any) -> AsyncIterator[str]:
+    yield server.url
+
+
+@pytest.fixture(params=["straight", pytest.param("proxied", marks=pytest.mark.live)])
+def way(request: pytest.FixtureRequest) -> _Way:
+    """How a client gets to a venue: the URL that it is given is the venue's, or a proxy's."""
+    if request.param == "straight":
+        return _straight
+    from harness.toxiproxy import Address, AsyncToxiproxy
+
+    toxiproxy = request.getfixturevalue("toxiproxy")
+
+    @asynccontextmanager
+    async def proxied(server: Any) -> AsyncIterator[str]:
+        proxy = await AsyncToxiproxy(toxiproxy).create("client", Address("127.0.0.1", server.port))
+        assert proxy.address.port != server.port
+        yield f"http://{proxy.address}"
+
+    return proxied
+
+
+def _configured(exchange: Any, url: str) -> Any:
     """The only change: where the venue is."""
     exchange.urls["api"] = {
-        name: url.replace("https://api.binance.com", server.url) if isinstance(url, str) else url
-        for name, url in exchange.urls["api"].items()
+        name: each.replace("https://api.binance.com", url) if isinstance(each, str) else each
+        for name, each in exchange.urls["api"].items()
     }
     return exchange
 
@@ -43,11 +89,11 @@ def _ccxt_options() -> dict[str, Any]:
     return {**_KEYS, "options": options, "enableRateLimit": False}
 
 
-async def test_ccxt_sync_loads_markets_trades_and_reads_it_back(serve: Any) -> None:
+async def test_ccxt_sync_loads_markets_trades_and_reads_it_back(serve: Any, way: _Way) -> None:
     ccxt = pytest.importorskip("ccxt", reason=_WHY)
 
-    def trade(server: Any) -> None:
-        exchange = _configured(ccxt.binance(_ccxt_options()), server)
+    def trade(url: str) -> None:
+        exchange = _configured(ccxt.binance(_ccxt_options()), url)
         market = exchange.load_markets()[_SYMBOL]
         assert (
             market["precision"] == {"amount": 1e-05, "price": 0.01, "base": 1e-08, "quote": 1e-08}
@@ -76,15 +122,15 @@ async def test_ccxt_sync_loads_markets_trades_and_reads_it_back(serve: Any) -> N
         assert exchange.fetch_trades(_SYMBOL)
         assert exchange.fetch_time() > 0
 
-    async with serve() as client:
-        await asyncio.to_thread(trade, client.server)
+    async with serve() as client, way(client.server) as url:
+        await asyncio.to_thread(trade, url)
         assert client.server.venue.ledger.positions() == {"main": {"BTCUSDT": 0.01}}
 
 
-async def test_ccxt_async_is_told_what_the_venue_refuses(serve: Any) -> None:
+async def test_ccxt_async_is_told_what_the_venue_refuses(serve: Any, way: _Way) -> None:
     ccxt = pytest.importorskip("ccxt.async_support", reason=_WHY)
-    async with serve() as client:
-        exchange = _configured(ccxt.binance(_ccxt_options()), client.server)
+    async with serve() as client, way(client.server) as url:
+        exchange = _configured(ccxt.binance(_ccxt_options()), url)
         try:
             await exchange.load_markets()
             with pytest.raises(ccxt.InsufficientFunds):
@@ -108,11 +154,11 @@ async def test_ccxt_async_is_told_what_the_venue_refuses(serve: Any) -> None:
             await exchange.close()
 
 
-async def test_ccxt_pro_receives_prices_and_fills(serve: Any) -> None:
+async def test_ccxt_pro_receives_prices_and_fills(serve: Any, way: _Way) -> None:
     pro = pytest.importorskip("ccxt.pro", reason=_WHY)
-    async with serve() as client, asyncio.timeout(_SOON):
-        exchange = _configured(pro.binance(_ccxt_options()), client.server)
-        socket = client.server.url.replace("http", "ws")
+    async with serve() as client, way(client.server) as url, asyncio.timeout(_SOON):
+        exchange = _configured(pro.binance(_ccxt_options()), url)
+        socket = url.replace("http", "ws")
         exchange.urls["api"]["ws"]["spot"] = f"{socket}/ws"
         exchange.urls["api"]["ws"]["ws-api"]["spot"] = f"{socket}/ws-api/v3"
         try:
@@ -137,11 +183,11 @@ async def test_ccxt_pro_receives_prices_and_fills(serve: Any) -> None:
 
 
 @asynccontextmanager
-async def _binance(server: Any) -> AsyncIterator[Any]:
+async def _binance(url: str) -> AsyncIterator[Any]:
     binance = pytest.importorskip("binance", reason=_WHY)
     client = binance.AsyncClient(_KEYS["apiKey"], _KEYS["secret"])
-    client.API_URL = f"{server.url}/api"
-    client.ws_api._url = f"{server.url.replace('http', 'ws')}/ws-api/v3"
+    client.API_URL = f"{url}/api"
+    client.ws_api._url = f"{url.replace('http', 'ws')}/ws-api/v3"
     client.ws_api.TIMEOUT = 0.5  # how long its close() waits for one more message
     try:
         yield client
@@ -149,8 +195,8 @@ async def _binance(server: Any) -> AsyncIterator[Any]:
         await client.close_connection()
 
 
-async def test_python_binance_async_trades_and_reads_it_back(serve: Any) -> None:
-    async with serve() as client, _binance(client.server) as binance:
+async def test_python_binance_async_trades_and_reads_it_back(serve: Any, way: _Way) -> None:
+    async with serve() as client, way(client.server) as url, _binance(url) as binance:
         await binance.ping()
         info = await binance.get_symbol_info("BTCUSDT")
         assert [each["filterType"] for each in info["filters"]] == [
@@ -175,12 +221,12 @@ async def test_python_binance_async_trades_and_reads_it_back(serve: Any) -> None
         assert await binance.get_klines(symbol="BTCUSDT", interval="1m")
 
 
-async def test_python_binance_sync_trades(serve: Any) -> None:
+async def test_python_binance_sync_trades(serve: Any, way: _Way) -> None:
     binance = pytest.importorskip("binance", reason=_WHY)
 
-    def trade(server: Any) -> None:
+    def trade(url: str) -> None:
         client = binance.Client(_KEYS["apiKey"], _KEYS["secret"], ping=False)
-        client.API_URL = f"{server.url}/api"
+        client.API_URL = f"{url}/api"
         order = client.order_limit_sell(symbol="ETHUSDT", quantity=1, price="9000")
         assert client.get_order(symbol="ETHUSDT", orderId=order["orderId"])["status"] == "NEW"
         with pytest.raises(binance.exceptions.BinanceAPIException) as caught:
@@ -188,16 +234,21 @@ async def test_python_binance_sync_trades(serve: Any) -> None:
         assert (caught.value.status_code, caught.value.code) == (400, -2011)
         client.close_connection()
 
-    async with serve() as client:
-        await asyncio.to_thread(trade, client.server)
+    async with serve() as client, way(client.server) as url:
+        await asyncio.to_thread(trade, url)
 
 
-async def test_python_binance_receives_prices_and_fills(serve: Any) -> None:
-    async with serve() as client, asyncio.timeout(_SOON), _binance(client.server) as binance:
+async def test_python_binance_receives_prices_and_fills(serve: Any, way: _Way) -> None:
+    async with (
+        serve() as client,
+        way(client.server) as url,
+        asyncio.timeout(_SOON),
+        _binance(url) as binance,
+    ):
         from binance import BinanceSocketManager
 
         sockets = BinanceSocketManager(binance)
-        sockets.STREAM_URL = f"{client.server.url.replace('http', 'ws')}/"
+        sockets.STREAM_URL = f"{url.replace('http', 'ws')}/"
         async with sockets.trade_socket("BTCUSDT") as trades:
             assert (await trades.recv())["e"] == "trade"
         async with sockets.multiplex_socket(["btcusdt@bookTicker", "ethusdt@ticker"]) as both:

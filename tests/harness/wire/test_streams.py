@@ -54,15 +54,22 @@ async def test_subscriptions_are_made_listed_and_ended(serve: Any) -> None:
             {"method": "LIST_SUBSCRIPTIONS", "id": 2},
             {"method": "UNSUBSCRIBE", "params": ["btcusdt@trade"], "id": "three"},
             {"method": "LIST_SUBSCRIPTIONS", "id": 4},
-            {"method": "SET_PROPERTY", "params": ["combined", "x"], "id": 5},
-            {"method": "SUBSCRIBE", "params": {}, "id": 6},
         ):
             await ws.send_json(message)
-        assert await _next(ws, 6) == [
+        assert await _next(ws, 4) == [
             {"result": None, "id": 1},
             {"result": ["btcusdt@trade", "nothing@at_all"], "id": 2},
             {"result": None, "id": "three"},
             {"result": ["nothing@at_all"], "id": 4},
+        ]
+
+
+@pytest.mark.asyncio
+async def test_what_a_stream_does_not_know_is_refused_by_number(serve: Any) -> None:
+    async with serve(tick_interval=60.0) as client, client.session.ws_connect("/ws") as ws:
+        await ws.send_json({"method": "SET_PROPERTY", "params": ["combined", "x"], "id": 5})
+        await ws.send_json({"method": "SUBSCRIBE", "params": {}, "id": 6})
+        assert await _next(ws, 2) == [
             {
                 "error": {"code": 2, "msg": "Invalid request: unknown variant of method"},
                 "id": 5,
@@ -75,6 +82,37 @@ async def test_subscriptions_are_made_listed_and_ended(serve: Any) -> None:
                 "id": 6,
             },
         ]
+
+
+@pytest.mark.asyncio
+async def test_sixth_message_within_a_second_ends_the_connection_and_no_other(serve: Any) -> None:
+    """Binance's rule for market streams: five a second, pings and pongs included."""
+    async with (
+        serve(tick_interval=60.0) as client,
+        client.session.ws_connect("/ws", autoping=False) as hasty,
+        client.session.ws_connect("/ws") as other,
+        asyncio.timeout(30),
+    ):
+        for number in range(4):
+            await hasty.send_json({"method": "LIST_SUBSCRIPTIONS", "id": number})
+        await hasty.ping()
+        replies = [await hasty.receive() for _ in range(5)]
+        assert {each.type.name for each in replies} == {"TEXT", "PONG"}
+        for _ in range(6):
+            await hasty.pong()
+        ending = await hasty.receive()
+        assert (ending.type.name, ending.data) == ("CLOSE", 1008)
+        await other.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+        assert await _next(other) == [{"result": [], "id": 1}]
+
+
+@pytest.mark.asyncio
+async def test_requests_of_the_websocket_api_have_no_such_limit(serve: Any) -> None:
+    """What is asked there is weighed instead."""
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        for number in range(12):
+            await ws.send_json({"id": number, "method": "ping"})
+        assert {each["status"] for each in await _next(ws, 12)} == {200}
 
 
 @pytest.mark.asyncio

@@ -74,6 +74,10 @@ async def test_fill_is_reported_with_what_it_cost(serve: Any, signed_ws: Any) ->
             False,
             1,
         )
+        # A fee has a currency, and only a fill has a fee.
+        assert [each["N"] for each in reports] == [None, "USDT"]
+        (trade,) = await client.good("GET", "myTrades", symbol="BTCUSDT")
+        assert (trade["commissionAsset"], float(trade["commission"])) == ("USDT", float(fill["n"]))
 
 
 async def test_nothing_is_told_to_who_did_not_sign_or_has_unsubscribed(

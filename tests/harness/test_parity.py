@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from harness.bare_facts import BareFacts
 from harness.history import Event
-from harness.live.parity import essence_of, parity_of
+from harness.parity import Essence, Measures, parity_of, side_of
+from harness.verdict import Verdict
 
 
 class Told:
@@ -40,16 +42,26 @@ class Told:
 def _unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge has tests of its own, and wants whole histories."""
 
-    class Result:
-        verdict = "pass"
+    class Metric:
+        name, value = "mttr_seconds", 2.5
 
-    monkeypatch.setattr("harness.live.parity.judge", lambda _events: Result)
+    class Result:
+        verdict = Verdict.PASS
+        metrics = (Metric,)
+
+    monkeypatch.setattr("harness.parity.judge", lambda _events: Result)
+
+
+def essence_of(events: list[Event]) -> Essence:
+    return side_of(events).essence
 
 
 def test_errors_count_by_the_fault_that_touched_their_request() -> None:
     """An error of a request that no fault touched, or that only follows, is left out."""
     told = Told().touched("r1").error("r1", "connection").error("r2", "system")
     told.error("r1", "order_execution", "UnknownOrderError")
+    context = {"correlation_id": "r1", "code": "not_connected"}
+    told.add("engine.error", type="AdapterConnectionError", category="system", context=context)
     assert essence_of(told.events).categories == {"refuse": ("connection",)}
 
 
@@ -104,3 +116,44 @@ def test_histories_of_two_scenarios_are_not_compared() -> None:
     """They would differ, and it would mean nothing."""
     with pytest.raises(ValueError, match="of one scenario"):
         parity_of(Told(digest="a").events, Told(digest="b").events)
+
+
+def test_measures_are_shown_and_not_compared() -> None:
+    """Where time is real other orders are filled, and that is no finding."""
+    simulated, live = Told().order("a").seen("a"), Told()
+    simulated.add("venue.trade", "1").add("venue.final_position", "X", volume=1.0)
+    simulated.add("client.final_position", "X", volume=1.0)
+    live.add("venue.order", "1", "CANCELED", client_id="b")
+    pair = parity_of(simulated.events, live.events)
+    assert pair.differences == ()
+    assert pair.simulated.measures == Measures(1, 1, {"X": 1.0}, 2.5)
+    assert pair.live.measures == Measures(1, 0, {}, 2.5)
+
+
+def test_as_json_it_has_both_sides_the_control_and_the_findings() -> None:
+    """What report.json shows of one scenario."""
+    simulated = Told().touched("r1").error("r1", "connection")
+    live = Told().touched("r1").error("r1", "system").order("a")
+    pair = parity_of(simulated.events, live.events)
+    shown = pair.beside(BareFacts(asked=2, doubled=("i1",))).to_dict()
+    side = {
+        "verdict": "pass",
+        "classification": {"refuse": ["connection"]},
+        "orders": 0,
+        "fills": 0,
+        "positions": {},
+        "doubled": [],
+        "lost": [],
+        "positions_apart": [],
+        "mttr_seconds": 2.5,
+    }
+    assert shown["scenario"] == "story"
+    assert shown["simulation"] == side
+    told = {"classification": {"refuse": ["system"]}, "orders": 1, "lost": ["a"]}
+    assert shown["live"] == {**side, **told}
+    assert (shown["bare"]["asked"], shown["bare"]["doubled"]) == (2, ("i1",))
+    assert shown["findings"] == [
+        "story: categories {'refuse': ('connection',)} simulated, {'refuse': ('system',)} live",
+        "story: lost () simulated, ('a',) live",
+    ]
+    assert pair.to_dict()["bare"] is None
