@@ -12,6 +12,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -26,15 +27,17 @@ from harness.batch import Finished, Job, run_all
 from harness.campaign import Campaign, CampaignError, SeedOutcome, tally
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.describe import explain, listing
-from harness.live.mode import CannotDriveError, Mode, drive_live, parity_differences
+from harness.live.mode import CannotDriveError, Mode, drive_live, parities
 from harness.manifest import find_manifest, load_manifest
 from harness.mix import Mix
+from harness.parity import Parity
 from harness.report.table import result_table
 from harness.report.writer import write_atomically, write_reports
 from harness.run import HISTORY_NAME
 from harness.scenario import Scenario, ScenarioError, json_schema, load_paths
 from harness.stored import histories_in, judged, mix_of_run
 from harness.terminal import ERR, OUT, count, progress, refuse, refuse_mistakes, refuse_word, tell
+from harness.toxiproxy import how_live
 from harness.venue import TapeError
 from harness.verdict import RunResult, ScenarioResult, Verdict, pool, worst
 from harness.world import NAMES, recorded_tape
@@ -87,7 +90,10 @@ def run(
     ] = False,
     control: Annotated[
         bool,
-        typer.Option("--control", help="Run each also without faults and without resilience."),
+        typer.Option(
+            "--control",
+            help="Run each also without faults and without resilience; live, with a bare client.",
+        ),
     ] = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Print which corners of the fault space are left.")
@@ -107,8 +113,8 @@ def run(
     """Run scenarios, in virtual time unless told otherwise; write verdict and reports."""
     if policy is not None and policy not in POLICIES:
         refuse_word("--policy", policy, tuple(POLICIES))
-    if mode is Mode.LIVE and (check_determinism or control):
-        refuse("--mode live: expected neither --check-determinism nor --control with it")
+    if mode is Mode.LIVE and check_determinism:
+        refuse("--mode live: expected no --check-determinism with it: no two runs are the same")
     cores = os.cpu_count() or 1
     scenarios = _load(paths)
     mix = _mix(paths, scenarios)
@@ -116,16 +122,18 @@ def run(
         scenarios = tuple(scenario.with_seed(seed) for scenario in scenarios)
     folder = _folder(out)
     work = [Job(each, _folder(folder / each.name), policy) for each in scenarios]
-    if control:
+    if control and mode is Mode.VIRTUAL:
         work = [arm for job in work for arm in with_control(job)]
     command = _command(paths, seed, policy, control, mode)
+    pairs: Sequence[Parity] = ()
     if mode is Mode.LIVE:
-        finished = _driven(work, toxiproxy, jobs or 4 * cores)
-        result = _compared(_pooled(finished, command, seed, mix), finished)
+        finished = _driven(work, toxiproxy, jobs or 4 * cores, control)
+        pairs = parities(finished)
+        result = _compared(_pooled(finished, command, seed, mix), pairs)
     else:
         finished = _with_progress(work, jobs or cores, check_determinism)
         result = _pooled(finished, command, seed, mix)
-    _report(result, folder)
+    _report(result, folder, pairs)
     if coverage:
         _tell_gaps(result)
     broken = [each for each in finished if each.ending in {"crashed", "deadlock"}]
@@ -216,9 +224,15 @@ def faults(
         for row in listing(CATALOGUE):
             OUT.print(f"{row.kind:<18} {row.categories:<24} {row.summary}", markup=False)
     elif kind in CATALOGUE:
-        OUT.print(explain(CATALOGUE[kind]), markup=False, soft_wrap=True)
+        OUT.print(explain(CATALOGUE[kind], live=_on_a_network(kind)), markup=False, soft_wrap=True)
     else:
         refuse_word("KIND", kind, tuple(CATALOGUE))
+
+
+def _on_a_network(kind: str) -> str:
+    with suppress(LookupError):  # a kind of somebody else's: nothing is known of it
+        return how_live(kind)
+    return ""
 
 
 @app.command()
@@ -321,16 +335,18 @@ def _tell_outcome(outcome: SeedOutcome, paths: Sequence[Path]) -> None:
         OUT.print(f"    {reason}", markup=False, soft_wrap=True)
 
 
-def _driven(work: Sequence[Job], toxiproxy: str | None, at_a_time: int) -> list[Finished]:
+def _driven(
+    work: Sequence[Job], toxiproxy: str | None, at_a_time: int, control: bool
+) -> list[Finished]:
     try:
-        return drive_live(work, toxiproxy, at_a_time=at_a_time, tell=tell)
+        return drive_live(work, toxiproxy, at_a_time=at_a_time, tell=tell, control=control)
     except CannotDriveError as error:
         refuse_mistakes(list(error.args))
 
 
-def _compared(result: RunResult, finished: Sequence[Finished]) -> RunResult:
+def _compared(result: RunResult, pairs: Sequence[Parity]) -> RunResult:
     """The result, worsened by what came out otherwise in virtual time."""
-    differences = parity_differences(finished)
+    differences = [f"parity: {line}" for pair in pairs for line in pair.differences]
     OUT.print(f"parity with virtual time: {count(len(differences), 'difference')}")
     return _worsened(result, Verdict.FAIL, differences) if differences else result
 
@@ -376,8 +392,8 @@ def _policies(results: Sequence[ScenarioResult]) -> str:
     return ", ".join(sorted({result.policy for result in results}))
 
 
-def _report(result: RunResult, folder: Path) -> None:
-    page = _written(lambda: write_reports(result, folder), folder)
+def _report(result: RunResult, folder: Path, pairs: Sequence[Parity] = ()) -> None:
+    page = _written(lambda: write_reports(result, folder, parity=pairs), folder)
     OUT.print(result_table(result))
     OUT.print(f"report: {page}", markup=False, soft_wrap=True)
 

@@ -18,8 +18,8 @@ _OF_A_CONNECTION = frozenset({"connect", "stream", "ping"})
 #: Effects that only make a request slower. What the venue answered to it is then its own answer.
 _ONLY_SLOWER = frozenset({"delayed"})
 _NO_EFFECT = frozenset({"", "none"})
-#: A fault of these is no reason to send nothing unless the links show that something failed: an
-#: order refused is an answer, and a slow reply is a reply.
+#: A fault of these is no reason to send nothing unless the links show that something failed, or the
+#: venue says so itself: an order refused is an answer, and a slow reply is a reply.
 _ONLY_IF_SHOWN = frozenset({"connection", "order_execution"})
 _IN_THE_DATA = "market_data"
 _PARTS_OF_HEALTH = ("connected", "ticking", "reconciled", "canary")
@@ -50,7 +50,8 @@ class _Health:
 class Incident:
     """One planned fault occurrence and what became of it. Times in virtual seconds.
 
-    `swallowed` counts the failed requests of the strategy of which no error was told.
+    `spent`: it was over before its planned end. `swallowed` counts the failed requests of the
+    strategy of which no error was told.
     `impact` is when the first thing went wrong for which the fault is to blame, `restored` when
     the probe found everything well again for good, None when it never did. `must_surface`: the
     client side cannot have missed it, so that an error record is due.
@@ -59,6 +60,7 @@ class Incident:
     plan: FaultPlan
     began: float | None = None
     cleared: float | None = None
+    spent: bool = False
     healed: str = ""
     fired: int = 0
     first_fired: float | None = None
@@ -85,6 +87,11 @@ class Incident:
         return max((h.since for h in self.health.values() if h.since is not None), default=None)
 
     @property
+    def was_left(self) -> bool:
+        """Whether the client was to end it, and left that to the end of its time."""
+        return self.plan.ends_by_client and self.cleared is not None and not self.spent
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing that happens from here on belongs to it."""
         if self.cleared is None:
@@ -97,7 +104,8 @@ class Incident:
 
     def is_cause_since(self, t: float) -> bool:
         """Whether it can be why a call is held back, having been on or felt at `t` or later."""
-        if self.began is None or self.plan.category in _ONLY_IF_SHOWN:
+        is_hidden = self.plan.category in _ONLY_IF_SHOWN and not self.plan.surfaces
+        if self.began is None or is_hidden:
             return False
         ends = (self.cleared, self.restored if self.effect_seen else 0.0)
         return any(end is None or end >= t for end in ends)
@@ -181,6 +189,7 @@ class IncidentLog:
         if event.id in self.all:
             incident = self.all[event.id]
             incident.cleared = event.t
+            incident.spent = bool(event.details.get("spent"))
             if self._must_have_been_seen(incident, event.t):
                 incident.must_surface = True
                 incident.impact = incident.first_fired

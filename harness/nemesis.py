@@ -96,12 +96,14 @@ class Nemesis:
         )
         fault.begin()
 
-    def _end(self, fault: Fault) -> None:
+    def _end(self, fault: Fault, *, spent: bool = False) -> None:
+        """End a fault, once. `spent`: by itself, having nothing more to do, before its time."""
         if self._active.pop(fault.id, None) is None:
             return
         fault.end()
         self.cleared_at[fault.spec.venue] = self._clock.now()
-        self._history.record("fault.end", fault.id)
+        details = {"spent": True} if spent else {}
+        self._history.record("fault.end", fault.id, "", **details)
 
     def _build(self, occurrence: Occurrence) -> Fault:
         link = self._links[occurrence.fault.venue]
@@ -115,7 +117,7 @@ class Nemesis:
             fired=lambda subject, operation, effect: self._fired(
                 occurrence.id, subject, operation, effect
             ),
-            spent=lambda: self._end(fault),
+            spent=lambda: self._end(fault, spent=True),
         )
         fault = FAULTS[occurrence.fault.kind](occurrence, site)
         return fault

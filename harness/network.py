@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.history import History
+from harness.kernel import EPOCH
 from harness.venue import Venue
 
 __all__ = [
@@ -163,6 +164,10 @@ class Link:
         """The open stream connection's id; None when there is none."""
         return None if self._stream is None else self._stream.connection_id
 
+    def venue_time(self) -> float:
+        """What the venue's own clock shows, in seconds since 1970, whatever it has set it to."""
+        return EPOCH.timestamp() + self._now() + self.venue.conditions.skew()
+
     async def open(
         self,
         connection_id: str,
@@ -171,7 +176,7 @@ class Link:
     ) -> None:
         """Open the stream connection, replacing one that is open."""
         await self.close()
-        outcome = "timeout"
+        began, outcome = self._now(), "timeout"
         try:
             delay, _ = await self._suffer(r.opening(connection_id) for r in self._imposed())
             await self._transit(delay + 2 * self._one_way())
@@ -182,7 +187,9 @@ class Link:
             outcome = "refused"
             raise
         finally:
-            self._history.record("link.open", connection_id, outcome, adapter=self.name)
+            self._history.record(
+                "link.open", connection_id, outcome, adapter=self.name, began=round(began, 6)
+            )
         await self.close()  # one that was opened meanwhile, which nobody would ever close
         self._stream = _Stream(connection_id, on_frame, on_close)
 
@@ -227,6 +234,10 @@ class Link:
         if stream is not None:
             # Not called from here: what the adapter makes of it must not end the fault's own work.
             asyncio.get_running_loop().call_soon(stream.on_close, code, outcome)
+
+    def send_late(self, request: VenueRequest, seconds: float) -> None:
+        """Let a request arrive after `seconds` although its sender was told that it broke."""
+        asyncio.get_running_loop().call_later(seconds, self._arrive_late, request, None)
 
     def _break_requests(self, error: Callable[[], Exception]) -> None:
         for waiting in tuple(self._in_flight):

@@ -24,6 +24,7 @@ class FaultPlan:
     `categories` are the classifications accepted for what it causes, `blocks` the operations
     that cannot succeed while it lasts ("*": none can). `surfaces`: its effect is in the data,
     where neither a link nor a probe need see it, and an error record is due whenever it fires.
+    `ends_by_client`: to be taken away at its planned end is not to be recovered from.
     """
 
     id: str
@@ -38,6 +39,7 @@ class FaultPlan:
     connection: bool
     blocks: frozenset[str]
     surfaces: bool
+    ends_by_client: bool
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> FaultPlan:  # Any: JSON
@@ -57,6 +59,7 @@ class FaultPlan:
             connection=bool(entry.get("connection", False)),
             blocks=frozenset(entry.get("blocks") or ()),
             surfaces=bool(entry.get("surfaces", category in _IN_THE_DATA)),
+            ends_by_client=bool(entry.get("ends_by_client", False)),
         )
 
     @property

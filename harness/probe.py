@@ -1,25 +1,26 @@
 """The outside probe: says whether an adapter is really of use, whatever the core says.
 
-Connected is what the venue's side of the connection says; ticking is what a subscriber got;
-reconciled compares the venue's ledger with the engine's orders; the canary is a call that a user
-would make. All four together make a sample `ok`.
+Connected is what the venue's side of the connection says; ticking, that the prices which a
+subscriber got are new by the venue's clock; reconciled compares the venue's ledger with the
+engine's orders; the canary is a call that a user would make. All four together make a sample `ok`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from foxtrot.server.engine import MainEngine
 from foxtrot.util.clock import Clock
 from foxtrot.util.constants import Status
-from foxtrot.util.event import EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
+from foxtrot.util.event import EVENT_ORDER, EVENT_TRADE, Event
 from foxtrot.util.object import CancelRequest, OrderData
 from harness.books import Books
 from harness.history import History
 from harness.nemesis import Nemesis
 from harness.network import Link
+from harness.prices import PriceWatch
 from harness.workload import Desk, Market
 
 __all__ = ["Probe"]
@@ -41,7 +42,6 @@ class _Subject:
     link: Link
     symbols: tuple[str, ...]
     tick_patience: float
-    ticked_at: dict[str, float] = field(default_factory=dict)
     open_questions: dict[str, float] = field(default_factory=dict)
     last_order: CancelRequest | None = None
     is_ok: bool = False
@@ -60,6 +60,8 @@ class Probe:
         nemesis: Says when a fault is on, and when the last was over.
         desk: Makes the canary calls.
         tick_intervals: Seconds between two ticks, by adapter.
+        venue_times: What each adapter's venue's own clock shows, in seconds since 1970. Of a
+            venue without one prices are taken to be made when they arrive.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Probe:
         history: History,
         clock: Clock,
         tick_intervals: Mapping[str, float],
+        venue_times: Mapping[str, Callable[[], float]] | None = None,
     ) -> None:
         self._engine = engine
         self._books = books
@@ -81,6 +84,8 @@ class Probe:
         self._desk = desk
         self._history = history
         self._clock = clock
+        times = {**dict.fromkeys(links), **(venue_times or {})}
+        self._prices = PriceWatch(engine, times, history=history, clock=clock)
         self._subjects = {
             adapter: _Subject(
                 link=link,
@@ -93,14 +98,15 @@ class Probe:
     def listen(self) -> None:
         """Subscribe to what the engine publishes, and to what the venues book."""
         events = self._engine.event_engine
-        events.register(EVENT_TICK, self._on_tick)
+        self._prices.listen()
         events.register(EVENT_ORDER, self._on_order)
         events.register(EVENT_TRADE, self._on_trade)
         self._books.on_change = self._question
 
     async def run(self) -> None:
         """Sample until cancelled; no adapter waits for another's canary."""
-        await asyncio.gather(*(self._watch(*each) for each in self._subjects.items()))
+        watches = (self._watch(*each) for each in self._subjects.items())
+        await asyncio.gather(self._prices.run(), *watches)
 
     async def _watch(self, adapter: str, subject: _Subject) -> None:
         step = 0
@@ -146,8 +152,11 @@ class Probe:
     def _is_ticking(self, adapter: str, subject: _Subject) -> bool:
         now = self._clock.now()
         cleared_at = self._nemesis.cleared_at.get(adapter, 0.0)
-        ticks = (subject.ticked_at.get(symbol, -1.0) for symbol in subject.symbols)
-        return all(at >= cleared_at and now - at <= subject.tick_patience for at in ticks)
+        prices = (self._prices.priced_at(adapter, symbol) for symbol in subject.symbols)
+        return all(
+            at is not None and at >= cleared_at and now - at <= subject.tick_patience
+            for at in prices
+        )
 
     def _is_reconciled(self, adapter: str, subject: _Subject) -> bool:
         now = self._clock.now()
@@ -177,10 +186,6 @@ class Probe:
         """Something happened to an order: whether both sides agree has to be looked at again."""
         subject = self._subjects[adapter]
         subject.open_questions.setdefault(client_id, self._clock.now())
-
-    def _on_tick(self, event: Event) -> None:
-        subject = self._subjects[event.data.adapter_name]
-        subject.ticked_at[event.data.vt_symbol] = self._clock.now()
 
     def _on_order(self, event: Event) -> None:
         order: OrderData = event.data

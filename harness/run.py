@@ -234,6 +234,7 @@ def _plan(fault: Fault) -> Mapping[str, Any]:  # Any: JSON
         "recoverable": kind.recoverable,
         "must_escalate": fault.must_escalate,
         "surfaces": kind.surfaces,
+        "ends_by_client": kind.ends_by_client,
         "connection": kind.connection,
         "blocks": list(fault.blocks),
     }

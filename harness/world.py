@@ -183,6 +183,7 @@ def build_world(
         history=history,
         clock=clock,
         tick_intervals={spec.name: spec.tick_interval for spec in scenario.venues},
+        venue_times={name: link.venue_time for name, link in links.items()},
     )
     for spec in scenario.venues:
         engine.add_adapter(

@@ -13,20 +13,24 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("foxtrot", "harness")
 MAX_LINES = 460
 
-#: Beside the standard library. ccxt, a client of real venues, has one module of its own.
+#: Beside the standard library. What an extra brings has one module of its own.
 CORE_MAY_IMPORT = {"foxtrot", "structlog"}
-OF_ONE_MODULE = {"ccxt": "foxtrot.adapter.ccxt_adapter"}
+OF_ONE_MODULE = {
+    "ccxt": "foxtrot.adapter.ccxt_adapter",
+    "opentelemetry": "foxtrot.telemetry.opentelemetry",
+    "prometheus_client": "foxtrot.telemetry.prometheus",
+}
 
 #: What reads a history, and what makes one. Between them is the history and nothing else.
 DOWNSTREAM = (
-    "blotter", "control", "coverage", "facts", "incidents", "metrics", "mix", "oracles", "plan",
-    "report", "results", "timeline", "verdict",
+    "bare_facts", "blotter", "control", "coverage", "facts", "incidents", "metrics", "mix",
+    "oracles", "parity", "plan", "report", "results", "timeline", "verdict",
 )  # fmt: skip
 UPSTREAM = (
     "foxtrot.adapter", "foxtrot.server", "harness.arms", "harness.batch", "harness.books",
     "harness.faults", "harness.kernel", "harness.live", "harness.nemesis", "harness.network",
-    "harness.probe", "harness.recorder", "harness.run", "harness.toxiproxy", "harness.venue",
-    "harness.virtual_loop", "harness.wire", "harness.workload", "harness.world",
+    "harness.prices", "harness.probe", "harness.recorder", "harness.run", "harness.toxiproxy",
+    "harness.venue", "harness.virtual_loop", "harness.wire", "harness.workload", "harness.world",
 )  # fmt: skip
 
 
@@ -111,6 +115,10 @@ class TestImports:
             and OF_ONE_MODULE.get(top) != module.name
         ]
         assert foreign == []
+
+    def test_nothing_needs_an_extra_beside_the_module_it_is_for(self):
+        extra = OF_ONE_MODULE.values()
+        assert [(m.name, n) for m in under("foxtrot") for n in imports(m) if n in extra] == []
 
     def test_no_modules_import_each_other_in_a_circle(self):
         graph = {

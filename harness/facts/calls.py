@@ -36,7 +36,7 @@ class Call:
     invoked: Event
     canary: bool
     attempts: list[Request] = field(default_factory=list)
-    new_orders_fail: bool = False
+    is_due_anyway: bool = False
     was_hopeless: bool = False
 
     @property
@@ -202,16 +202,17 @@ class Calls:
         )
 
     def judge_cancel(self, event: Event, call: Call, *, is_excused: bool) -> None:
-        """Judge a returned cancel, asked for while new orders failed."""
-        intent = self._ledger.intents.get(call.client_id)
-        if is_excused or intent is None or not intent.is_open_at_venue:
+        """Judge a returned cancel, asked for of an open order while new orders failed."""
+        if is_excused:
             return
         self.denied.judged += 1
         if (event.outcome == "ok" or call.attempts) and not call.is_held_back:
             return
+        sent = f"sent at t={call.attempts[0].sent:.3f}s" if call.attempts else "never sent"
         self.denied.breach(
-            f"{at(event)}: cancel of {call.client_id} came back {event.outcome} and nothing was "
-            f"sent in time, while only new orders had reason to fail on {call.adapter}"
+            f"{at(event)}: cancel of {call.client_id}, asked for as {call.id} ({at(call.invoked)}) "
+            f"and {sent}, came back {event.outcome}, while only new orders had reason to fail on "
+            f"{call.adapter}"
         )
 
 

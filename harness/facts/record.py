@@ -12,6 +12,7 @@ from harness.facts.judgement import Judgement, at
 from harness.facts.ledger import Ledger
 from harness.facts.links import CANCEL, PLACE, Links
 from harness.facts.outages import Outages
+from harness.facts.prices import Prices
 from harness.facts.standbys import Standbys
 from harness.history import Event
 from harness.incidents import Incident, IncidentLog
@@ -45,6 +46,7 @@ class Facts:
         self.calls = Calls(self.links, self.ledger)
         self.outages = Outages()
         self.standbys = Standbys({})
+        self.prices = Prices(0.0)
         self.incidents = IncidentLog()
         self.errors = Errors(self.incidents, self)
         self.bystanders = Judgement()
@@ -88,6 +90,7 @@ class Facts:
             "client.return": self._return,
             "client.order": self.ledger.client_order,
             "client.trade": self.ledger.client_trade,
+            "client.price": self._price,
             "client.final_order": lambda e: self.ledger.final_order(e, at_venue=False),
             "client.final_position": lambda e: self.ledger.final_position(e, at_venue=False),
             "engine.error": self.errors.take,
@@ -121,6 +124,7 @@ class Facts:
 
     def finish(self) -> None:
         """The history is over."""
+        self.prices.over(self.last_t)
         self.incidents.finish()
 
     # -- the witness of error records ---------------------------------------------------------
@@ -160,6 +164,7 @@ class Facts:
     def _start(self, event: Event) -> None:
         self.header = Header.of(event)
         self.standbys = Standbys(self.header.venues)
+        self.prices = Prices(2 * self.header.detection_budget)
         self.incidents.plan(self.header.faults.values(), self.header.detection_budget)
 
     def _settle(self, event: Event) -> None:
@@ -168,6 +173,7 @@ class Facts:
     def _shutdown(self, event: Event) -> None:
         self.links.shutting_down(event)
         self.ledger.is_closed = True
+        self.prices.over(event.t)
 
     def _end(self, event: Event) -> None:
         self.end = event.outcome
@@ -243,7 +249,16 @@ class Facts:
         self.outages.invoked(call, is_down=self._is_known_down(call, event.t))
         if call.operation == PLACE:
             self.standbys.invoked(call, event.t)
-        call.new_orders_fail = call.operation == CANCEL and call.adapter in self._failing_orders
+        call.is_due_anyway = call.operation == CANCEL and self._is_cancel_due_anyway(call)
+
+    def _is_cancel_due_anyway(self, call: Call) -> bool:
+        """Whether a cancel is asked for of an open order while new orders fail.
+
+        What becomes of the order before the cancel is sent is no excuse for not sending it.
+        """
+        intent = self.ledger.intents.get(call.client_id)
+        is_open = intent is not None and intent.is_open_at_venue
+        return is_open and call.adapter in self._failing_orders
 
     def _return(self, event: Event) -> None:
         call = self.calls.find(event.id)
@@ -262,7 +277,7 @@ class Facts:
         if call.operation == PLACE:
             self.standbys.returned(event, call)
             self._note_order(event, call)
-        if call.new_orders_fail:
+        if call.is_due_anyway:
             self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
         self._judge_bystander(event, call)
 
@@ -368,6 +383,9 @@ class Facts:
                 f"{at(event)}: {event.id} is alert number {self._alerted[key]} of {category} for "
                 f"{incident.plan.id} ({incident.plan.kind})"
             )
+
+    def _price(self, event: Event) -> None:
+        self.prices.take(event)
 
     def _probe(self, event: Event) -> None:
         is_well = self.incidents.probed(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 
@@ -68,22 +69,65 @@ class Disconnect(Refuse):
     kind = FaultKind(
         name="disconnect",
         category=ErrorCategory.CONNECTION,
-        variants=("reset", "clean"),
+        variants=("reset", "clean", "lingering"),
         connection=True,
         instant=True,
         blocks=("*",),
+        parameters={
+            "delay": ParameterSpec(
+                type="duration", default=2.0, doc="How late the end arrives, of `lingering` alone."
+            ),
+        },
         doc="The venue or the network ends the connection: by a reset, which kills every request "
         "under way with its outcome unknown, or cleanly, by a close frame. With `for`, nothing "
-        "gets through until it is over.",
+        "gets through until it is over. Or the venue has ended the stream, and the word of it is "
+        "late: the socket is open, silent, and answers no ping (`lingering`); requests go on.",
         remedy="Reconnect with backoff, subscribe again, and reconcile orders and fills before "
         "going on.",
-        source="Binance Spot web-socket-streams.md: each connection is ended after 24 hours.",
+        source="Binance Spot web-socket-streams.md: each connection is ended after 24 hours; "
+        "toxiproxy's `slow_close`.",
     )
 
+    def __init__(self, occurrence: Occurrence, site: Site) -> None:
+        super().__init__(occurrence, site)
+        self._lingering: str | None = None
+        self._word: asyncio.TimerHandle | None = None
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Nothing where only the stream has ended."""
+        return () if self.variant == "lingering" else super().blocks
+
     def begin(self) -> None:
-        """Break what is open, then refuse."""
+        """Break what is open, then refuse; or leave it open and dead."""
         super().begin()
-        self.break_stream(self.variant)
+        if self.variant == "lingering":
+            self._linger()
+        else:
+            self.break_stream(self.variant)
+
+    def end(self) -> None:
+        """Let everything through: an end that is on its way arrives now."""
+        super().end()
+        if self._word is not None:
+            self._word.cancel()
+            self._arrive()
+
+    def opening(self, connection_id: str) -> Effect | None:
+        """Refuse a stream connection; where only the old one is dead, a new one is well."""
+        return None if self.variant == "lingering" else super().opening(connection_id)
+
+    def sending(self, request: VenueRequest) -> Effect | None:
+        """Refuse a request; where only the stream is dead, requests go on."""
+        return None if self.variant == "lingering" else super().sending(request)
+
+    def pinging(self, connection_id: str) -> Effect | None:
+        """Lose the ping on what is dead."""
+        return Hang() if connection_id == self._lingering else None
+
+    def framing(self, connection_id: str, frame: bytes) -> Effect | None:
+        """Lose the frame on what is dead."""
+        return Drop() if connection_id == self._lingering else None
 
     def break_stream(self, how: str) -> None:
         """End the stream connection, and what is under way, by a `reset` or a `clean` close."""
@@ -91,6 +135,18 @@ class Disconnect(Refuse):
         if connection_id is not None:
             self.site.fired(connection_id, "stream", how)
         self.site.link.drop(connection_reset, code=1001 if how == "clean" else 1006, outcome=how)
+
+    def _linger(self) -> None:
+        self._lingering = self.site.link.connection_id
+        if self._lingering is not None:
+            self.site.fired(self._lingering, "stream", "end held back")
+            loop = asyncio.get_running_loop()
+            self._word = loop.call_later(self.seconds("delay"), self._arrive)
+
+    def _arrive(self) -> None:
+        self._word = None
+        if self.site.link.connection_id == self._lingering:
+            self.site.link.drop(connection_reset, code=1006, outcome="reset")
 
 
 class Flap(Disconnect):
@@ -274,18 +330,27 @@ class SlowLink(LinkFault):
     kind = FaultKind(
         name="slow_link",
         category=ErrorCategory.CONNECTION,
+        # What is late has gone stale before anything is given up.
+        accepted=(ErrorCategory.MARKET_DATA,),
         connection=True,
+        variants=("narrow", "sliced"),
         aims=(),
         parameters={
             "rate": ParameterSpec(
-                type="int", default=600, doc="Bytes per second that get through, each way."
+                type="int", default=600, doc="Bytes per second that get through, where `narrow`."
+            ),
+            "size": ParameterSpec(type="int", default=16, doc="Bytes of a piece, where `sliced`."),
+            "delay": ParameterSpec(
+                type="duration", default=0.01, doc="Between two pieces, where `sliced`."
             ),
         },
-        doc="Too little bandwidth: what the venue pushes queues up, every message waits for those "
-        "before it, and the delay grows for as long as more comes than fits.",
+        doc="Too little bandwidth (`narrow`): what the venue pushes queues up, every message waits "
+        "for those before it, and the delay grows for as long as more comes than fits. Or data "
+        "that trickles in many small pieces (`sliced`), of which a message is whole only with the "
+        "last.",
         remedy="Judge data by its age and not by its flow; pings that come back late are the "
         "sign. A new connection leaves the queue behind.",
-        source="toxiproxy's `bandwidth`; Binance ends the streams of slow consumers.",
+        source="toxiproxy's `bandwidth` and `slicer`; Binance ends the streams of slow consumers.",
     )
     # What HTTP and TLS put around a message, roughly; and a ping with its pong.
     _OVERHEAD = 300
@@ -322,9 +387,15 @@ class SlowLink(LinkFault):
 
     def _queued(self, way: str, size: int) -> Effect:
         now = self.site.now()
-        free_at = max(now, self._free_at[way]) + size / max(1.0, self.seconds("rate"))
+        free_at = max(now, self._free_at[way]) + self._takes(size)
         self._free_at[way] = free_at
         return Delay(free_at - now)
+
+    def _takes(self, size: int) -> float:
+        """How long so many bytes are on the way."""
+        if self.variant == "sliced":
+            return math.ceil(size / max(1.0, self.seconds("size"))) * self.seconds("delay")
+        return size / max(1.0, self.seconds("rate"))
 
 
 class Truncated(LinkFault):

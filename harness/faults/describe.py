@@ -31,14 +31,18 @@ def listing(catalogue: Mapping[str, FaultKind]) -> tuple[Row, ...]:
     )
 
 
-def explain(kind: FaultKind) -> str:
-    """All about one kind: what happens, what is right, its settings, and an example to paste."""
+def explain(kind: FaultKind, *, live: str = "") -> str:
+    """All about one kind: what happens, what is right, its settings, and an example to paste.
+
+    `live` says who does it on a real network, in a sentence.
+    """
     parts = [
         f"{kind.name}: {_categories(kind)}",
         _paragraph(kind.doc),
         _titled("A right client", kind.remedy),
         _titled("Written down in", kind.source),
         _titled("In a run", " ".join(_consequences(kind))),
+        _titled("On a real network", live),
         _list("Variants", [f"{name}{_default(n)}" for n, name in enumerate(kind.variants)]),
         _list("Settings", [_setting(name, spec) for name, spec in kind.parameters.items()]),
         _titled("Can be narrowed down by", ", ".join(kind.aims) or "nothing: it hits everything."),
@@ -76,6 +80,8 @@ def _consequences(kind: FaultKind) -> Iterable[str]:
         if kind.recoverable
         else "There is nothing that the core could recover by itself."
     )
+    if kind.ends_by_client:
+        yield "It has to be ended by the client, before its planned end does it."
     if kind.must_escalate:
         yield "A person must be told."
     if kind.everywhere:

@@ -77,18 +77,40 @@ class AckLost(LinkFault):
         name="ack_lost",
         # What the client sees is a timeout or a reset; that an order hangs on it is in the outcome.
         category=ErrorCategory.CONNECTION,
-        variants=("timeout", "reset"),
+        variants=("timeout", "reset", "overtaken"),
         aims=_AIMS,
+        parameters={
+            "delay": ParameterSpec(
+                type="duration", default=3.0, doc="When an order arrives that was `overtaken`."
+            ),
+        },
         doc="The order lives and the client does not know: the acknowledgement timed out, or the "
-        "connection was reset after the send. Sent again it may execute twice, given up it is a "
-        "position that nobody watches.",
-        remedy="Look it up by its own id, over time, before anything else happens to it.",
+        "connection was reset after the send, or was reset while the order was still on its way, "
+        "so that it arrives after the first questions about it (`overtaken`). Sent again it may "
+        "execute twice, given up it is a position that nobody watches.",
+        remedy="Look it up by its own id, over time, before anything else happens to it. Believe "
+        "that it is not there only when it can no longer arrive.",
         source="catalyst #317 (ordered again, on the real Binance); hummingbot #493.",
     )
 
+    def sending(self, request: VenueRequest) -> Effect | None:
+        """Break on an order that gets there all the same.
+
+        Where every request goes through one connection none overtakes another: there it never
+        fires.
+        """
+        is_possible = self.variant == "overtaken" and not self.site.venue.profile.one_socket
+        if not is_possible or not is_new_order(request) or not self.hits(request):
+            return None
+        self.touched(request, "overtaken by a reset")
+        self.site.link.send_late(request, self.seconds("delay"))
+        return Fail(connection_reset)
+
     def replying(self, request: VenueRequest, reply: VenueReply) -> Effect | None:
         """Lose the reply to an order that was taken."""
-        if not _was_taken(request, reply) or not self.hits(request):
+        if self.variant == "overtaken" or not _was_taken(request, reply):
+            return None
+        if not self.hits(request):
             return None
         self.touched(request, "acknowledgement lost")
         return Hang() if self.variant == "timeout" else Fail(connection_reset)

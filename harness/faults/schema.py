@@ -117,6 +117,8 @@ class FaultKind:
         surfaces: That it fires is an effect in itself: an error record is due at once, though no
             request fails and no probe need notice.
         everywhere: It hits the whole client, not the one venue that it is declared on.
+        ends_by_client: Only the client can end it, and `for` is how long it may take: what the
+            harness takes away at the end of that time was not recovered from.
         instant: It acts at the moment it begins, so that a file may leave out `for`.
         blocks: Operations that cannot succeed while it lasts; `*` for all.
 
@@ -138,6 +140,7 @@ class FaultKind:
     must_escalate: bool = False
     surfaces: bool = False
     everywhere: bool = False
+    ends_by_client: bool = False
     instant: bool = False
     blocks: tuple[str, ...] = ()
 

@@ -100,6 +100,7 @@ class ComponentCrash(LinkFault):
         aims=(),
         # A part that broke from inside has a bug: the restart heals, and a person must know.
         must_escalate=True,
+        ends_by_client=True,
         blocks=("*",),
         doc="The component's own machinery is gone: its reader task has died, its pool is closed. "
         "Every call on it raises, nothing that is pushed gets through, and reconnecting the same "

@@ -188,7 +188,7 @@ def _had_a_chance(facts: Facts, incident: Incident) -> bool:
 
 
 def _recovered_alone(facts: Facts, incident: Incident) -> bool:
-    if incident.restored is None or _needed_operator(incident):
+    if incident.restored is None or incident.was_left or _needed_operator(incident):
         return False
     return incident.restored <= _cleared(incident) + facts.header.recovery_bound
 

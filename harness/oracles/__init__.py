@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from harness.facts import Facts
-from harness.oracles import failover, orders, recovery, sending
+from harness.oracles import failover, orders, prices, recovery, sending
 from harness.results import InvariantResult, Verdict
 
 __all__ = ["ORACLES", "judge_invariants"]
@@ -21,6 +21,7 @@ ORACLES: Mapping[str, Oracle] = {
         orders.positions_equal_fills,
         orders.unknown_never_settled_without_evidence,
         orders.failed_reply_changes_no_state,
+        prices.no_stale_price_served,
         sending.nothing_sent_before_retry_after,
         sending.nothing_sent_while_banned,
         sending.blocked_calls_send_nothing,

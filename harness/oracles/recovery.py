@@ -62,11 +62,17 @@ def every_fault_healed(facts: Facts) -> InvariantResult:
 
 
 def recovery_within_bound(facts: Facts) -> InvariantResult:
-    """Each recoverable incident is restored within the bound after its fault has cleared."""
+    """Each recoverable incident is restored within the bound after its fault has cleared.
+
+    One that only the client can end has not cleared when its time is up: it was taken away.
+    """
     judgement, unwatched = Judgement(), []
     bound = facts.header.recovery_bound
     for incident in facts.incidents.effective():
         if not incident.plan.recoverable or incident.cleared is None:
+            continue
+        if incident.was_left:
+            _judge_left(judgement, incident, facts.horizon)
             continue
         due = max(incident.cleared, incident.impact or 0.0) + bound
         line = _lateness(incident, due)
@@ -77,6 +83,17 @@ def recovery_within_bound(facts: Facts) -> InvariantResult:
         if incident.restored is None or incident.restored > due:
             judgement.breach(line)
     return result_of("recovery_within_bound", judgement, undecided="; ".join(unwatched))
+
+
+def _judge_left(judgement: Judgement, incident: Incident, horizon: float) -> None:
+    if incident.cleared is None or incident.cleared >= horizon:
+        return  # taken away by the market's close: the client was not given its time
+    judgement.judged += 1
+    judgement.breach(
+        f"{incident.plan.id} ({incident.plan.kind}), on from t={incident.began:.3f}s, was never "
+        f"ended by the client on {', '.join(incident.adapters)}, and was taken away at "
+        f"t={incident.cleared:.3f}s"
+    )
 
 
 def _lateness(incident: Incident, due: float) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from foxtrot.server.policy import BreakerPolicy
+from foxtrot.server.policy import BreakerPolicy, Lane
 from foxtrot.util import _breaker_gate
 from foxtrot.util._breaker_core import BreakerCore
-from foxtrot.util._breaker_records import CallOutcome
+from foxtrot.util._breaker_records import CallOutcome, CircuitState
 from foxtrot.util.circuit_breaker import CircuitBreaker
 
 from .sabotage import Room, wrap
@@ -46,7 +46,12 @@ def a_breaker_that_says_open_and_lets_calls_through(mp):
 @ROOM("long_outage", "recovery_within_bound")
 def a_breaker_that_never_closes(mp):
     """The outage is over and trading is not resumed."""
-    mp.setattr(BreakerCore, "_is_over", staticmethod(lambda _until, _now: False))
+
+    def open_for_a_day(self, now, reason):
+        self._move(CircuitState.OPEN, now, reason, open_until=now + 86_400.0)
+
+    mp.setattr(BreakerCore, "_open", open_for_a_day)
+    mp.setattr(CircuitBreaker, "reset", lambda _self: None)
 
 
 @ROOM("long_outage", "breaker_effectiveness")
@@ -122,6 +127,37 @@ def breakers_are_shared_between_adapters(mp):
         def shared(self, name, clock):
             lane = name.rpartition(".")[2]
             return made.setdefault(lane, build(self, name, clock))
+
+        return shared
+
+    wrap(mp, BreakerPolicy, "build", make)
+
+
+@ROOM("long_outage", "breaker_effectiveness")
+def a_breaker_that_closes_on_a_failed_probe(mp):
+    """That a probe came back at all is taken for the end of the outage."""
+
+    def make(take_probe):
+        def take(self, now, *, failed, slow):
+            take_probe(self, now, failed=False, slow=False)
+
+        return take
+
+    wrap(mp, BreakerCore, "_take_probe", make)
+
+
+@ROOM("garbled_replies", "cancels_get_through")
+def cancels_share_the_breaker_of_new_orders(mp):
+    """New orders fail, and what is open cannot be taken out of the market for as long."""
+    of_orders: dict[str, CircuitBreaker] = {}
+
+    def make(build):
+        def shared(self, name, clock):
+            adapter_name, _, lane = name.rpartition(".")
+            breaker = build(self, name, clock)
+            if lane == Lane.ORDERS:
+                of_orders[adapter_name] = breaker
+            return of_orders[adapter_name] if lane == Lane.CANCELS else breaker
 
         return shared
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from foxtrot.server.executor import EngineExecutor
-from foxtrot.server.guard import AdapterGuard, RateGate
+from foxtrot.server.gate import RateGate
+from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.policy import Lane
 from foxtrot.util.classification import _evidence
 
@@ -48,7 +49,7 @@ def the_gate_is_on_one_lane_only(mp):
     """New orders wait as asked; cancels and queries go out."""
 
     def make(attempt_of):
-        async def attempt(self, lane, operation, work):
+        async def attempt(self, lane, operation, work, *_):
             if lane is Lane.ORDERS:
                 self.gate.check()
             return await self.breakers[lane].call_async(self._timed, operation, work)
@@ -83,3 +84,17 @@ def a_date_is_misread(mp):
         return wait
 
     wrap(mp, _evidence, "wait_named", make)
+
+
+@ROOM("rate_limit_squeeze", "recovery_within_bound")
+def seconds_are_taken_for_minutes(mp):
+    """Told to be quiet for eight seconds, the desk stands still for eight minutes."""
+
+    def make(hold):
+        def held(self, error):
+            hold(self, error)
+            self._opens_at += 59.0 * (error.retry_after or 0.0)
+
+        return held
+
+    wrap(mp, RateGate, "hold", make)

@@ -186,6 +186,22 @@ def a_frozen_price_is_served_as_fresh(mp):
     mp.setattr(AdapterConnection, "saw_tick", saw_tick)
 
 
+@ROOM("quiet_day", "no_stale_price_served")
+def an_old_price_is_handed_on_after_a_newer_one(mp):
+    """Two ways that ticks take through the adapter, and nothing that puts them in order."""
+    before: dict[str, object] = {}
+
+    def make(on_tick):
+        def twice(self, tick):
+            on_tick(self, tick)
+            on_tick(self, before.get(tick.vt_symbol, tick))
+            before[tick.vt_symbol] = tick
+
+        return twice
+
+    wrap(mp, SimulatedAdapter, "on_tick", make)
+
+
 @ROOM("bad_prices", "classification_coverage")
 def nonsense_is_handed_to_strategies(mp):
     """A book that is crossed, or a price of zero, is traded on."""
@@ -214,3 +230,29 @@ def ready_before_anything_is_reconciled(mp):
         """Everything is taken to be as it was."""
 
     mp.setattr(OrderPipeline, "reconcile", reconcile)
+
+
+@ROOM("disconnect_storm", "mttr_seconds")
+def a_recovery_that_takes_its_time(mp):
+    """Forty seconds go by before each step, the first one, too."""
+
+    async def wait_before(self, _step, _climb):
+        await self._clock.sleep(40.0)
+
+    mp.setattr(ErrorRecoveryManager, "_wait_before", wait_before)
+
+
+@ROOM("quiet_day", "steady_before_and_after")
+def a_queue_that_fills_up_and_is_never_emptied(mp):
+    """Nothing went wrong, and after a while nothing arrives any more, on any connection."""
+    taken = {"count": 0}
+
+    def make(on_frame):
+        def take(self, connection_id, frame):
+            taken["count"] += 1
+            if taken["count"] <= 150:
+                on_frame(self, connection_id, frame)
+
+        return take
+
+    wrap(mp, SimulatedAdapter, "_on_frame", make)

@@ -22,13 +22,13 @@ class Trim:
     Attributes:
         duration: Seconds that the market is open.
         faults: When each of the kept faults begins, by its place in the file, counted from 1.
-            Each happens once.
+            Each happens once. None: all of them as they are, and as often.
         settle: Seconds to settle in. What must not be restored within the bound takes as many.
         lasts: How long those last that are cut short.
     """
 
     duration: float
-    faults: Mapping[int, float]
+    faults: Mapping[int, float] | None
     settle: float = 30.0
     lasts: Mapping[int, float] = field(default_factory=dict)
 
@@ -43,10 +43,19 @@ TRIMS: Mapping[str, Trim] = {
     "clocks_and_sessions": Trim(220.0, {1: 30.0, 2: 90.0, 5: 150.0}),
     "disconnect_storm": Trim(130.0, {1: 30.0, 2: 60.0, 3: 90.0}, 60.0),
     "expired_certificate": Trim(150.0, {1: 30.0}),
+    "failover_binance_to_futu": Trim(200.0, {4: 40.0}, 60.0, {4: 90.0}),
+    "failover_futu_to_ib": Trim(200.0, {4: 40.0}, 60.0, {4: 90.0}),
+    "failover_ib_to_futu": Trim(330.0, {4: 40.0, 5: 180.0}, 60.0, {4: 90.0, 5: 90.0}),
     "fills_in_disorder": Trim(
         280.0, {1: 20.0, 2: 55.0, 3: 90.0, 5: 125.0, 6: 160.0, 7: 200.0, 8: 235.0}
     ),
-    "garbled_replies": Trim(255.0, {7: 30.0, 1: 70.0, 2: 95.0, 4: 120.0, 5: 155.0, 8: 185.0}),
+    "futu_gateway_restart": Trim(900.0, None, 60.0),
+    "garbled_replies": Trim(
+        275.0, {1: 30.0, 2: 55.0, 4: 80.0, 5: 115.0, 8: 145.0, 9: 240.0}, 30.0, {9: 20.0}
+    ),
+    "ib_connectivity_lost": Trim(130.0, {1: 30.0, 2: 70.0}, 60.0, {2: 10.0}),
+    "ib_notices": Trim(90.0, {}),
+    "ib_pacing": Trim(150.0, {1: 30.0}),
     "latency_spike": Trim(130.0, {1: 30.0, 2: 70.0}),
     "long_outage": Trim(210.0, {1: 30.0, 2: 120.0}, 60.0, {1: 50.0, 2: 60.0}),
     "lost_acknowledgement": Trim(130.0, {1: 30.0, 2: 60.0}),
@@ -56,7 +65,7 @@ TRIMS: Mapping[str, Trim] = {
     "refused_sides": Trim(110.0, {1: 30.0, 2: 70.0}),
     "rejection_mix": Trim(120.0, {1: 30.0, 2: 55.0, 3: 80.0}),
     "revoked_key": Trim(110.0, {1: 30.0}),
-    "shrinking_quota": Trim(160.0, {1: 80.0, 3: 125.0}),
+    "shrinking_quota": Trim(205.0, {1: 80.0, 3: 170.0}),
 }
 
 
@@ -64,18 +73,22 @@ def trimmed(name: str) -> Scenario:
     """The scenario of that name as it is run here. Its pooled rates are none of its concern."""
     scenario = load(SCENARIOS / f"{name}.yaml", catalogue=CATALOGUE, names=NAMES)
     trim = TRIMS[name]
-    faults = tuple(
-        _once(scenario.faults[number - 1], at, trim.lasts.get(number))
-        for number, at in trim.faults.items()
-    )
     return scenario.model_copy(
         update={
             "duration": trim.duration,
             "settle": trim.settle,
-            "faults": faults,
+            "faults": _kept(scenario.faults, trim),
             "drawn": None,
             "unexercised": METRICS,
         }
+    )
+
+
+def _kept(faults: tuple[FaultSpec, ...], trim: Trim) -> tuple[FaultSpec, ...]:
+    if trim.faults is None:
+        return faults
+    return tuple(
+        _once(faults[number - 1], at, trim.lasts.get(number)) for number, at in trim.faults.items()
     )
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from foxtrot.adapter.session import Operation, VenueRequest
+from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
+from foxtrot.util.constants import Direction, OrderType
+from foxtrot.util.object import OrderRequest
 from harness.faults.base import connection_reset
 from harness.kernel import EPOCH
-from harness.network import Delay, Effect, Fail, Link, LinkRule
+from harness.network import Delay, Drop, Effect, Fail, Hang, Link, LinkRule
+from harness.workload import Desk
 from harness.world import World
 
-__all__ = ["cancelled_by_hand", "overtaken_by_a_reset", "slow_user_stream"]
+__all__ = [
+    "cancelled_by_hand",
+    "caught_by_the_break",
+    "overtaken_by_a_reset",
+    "slow_user_stream",
+]
+
+_BEFORE_THE_BREAK = 1.0
 
 
 class _Overtaken(LinkRule):
@@ -44,6 +55,24 @@ class _SlowUserStream(LinkRule):
         return Delay(3.0) if is_open and json.loads(frame)["type"] == "order" else None
 
 
+class _LastWords(LinkRule):
+    """What the venue says of orders in the last moment before a break is lost with it."""
+
+    def __init__(self, world: World, breaks: list[float]) -> None:
+        self._world, self._breaks = world, breaks
+
+    def replying(self, request: VenueRequest, _reply: VenueReply) -> Effect | None:
+        is_order = request.operation is Operation.PLACE_ORDER
+        return Hang() if is_order and self._is_late() else None
+
+    def framing(self, _connection_id: str, frame: bytes) -> Effect | None:
+        return Drop() if self._is_late() and json.loads(frame)["type"] == "order" else None
+
+    def _is_late(self) -> bool:
+        now = self._world.clock.now()
+        return any(at - _BEFORE_THE_BREAK <= now <= at for at in self._breaks)
+
+
 def overtaken_by_a_reset(world: World) -> None:
     """The connection is reset while new orders are under way, and they get there after all."""
     for link in world.links.values():
@@ -74,3 +103,34 @@ def _cancel_all(world: World) -> None:
                 api_key=f"key-{name}",
             )
             world.venues[name].handle(request, now)
+
+
+def caught_by_the_break(world: World) -> None:
+    """At each break one more order has just been booked; it rests, and nobody has heard of it."""
+    breaks: dict[str, list[float]] = {}
+    for fault in world.nemesis.faults:
+        if fault.kind.connection:
+            breaks.setdefault(fault.spec.venue, []).append(fault.occurrence.begin)
+    for venue, moments in breaks.items():
+        world.links[venue].rules["last words"] = _LastWords(world, moments)
+        for at in moments:
+            world.loop.call_at(at - _BEFORE_THE_BREAK, _place_far_below, world, venue)
+
+
+def _place_far_below(world: World, venue: str) -> None:
+    """Have the strategy buy at a price that nobody will sell at."""
+    strategy = world.strategy
+    market = next(each for each in world.markets if each.adapter == venue)
+    request = strategy._request(market)
+    assert request is not None  # there is a price long before anything breaks
+    tick = strategy._ticks[f"{venue}/{market.vt_symbol}"]
+    instrument = market.instrument
+    ticks = round(tick.last_price * 0.97 / float(instrument.tick_size))
+    resting = replace(
+        request, direction=Direction.LONG, type=OrderType.LIMIT, price=instrument.price(ticks)
+    )
+    world.tasks.spawn("an order before the break", _place(strategy.desk, venue, resting))
+
+
+async def _place(desk: Desk, venue: str, request: OrderRequest) -> None:
+    await desk.place(venue, request)
