@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.history import Event
 
-__all__ = ["ANY", "FaultPlan", "Header"]
+__all__ = ["ANY", "FaultPlan", "Header", "Promises"]
 
 #: In a plan, every venue or every operation.
 ANY = "*"
@@ -81,6 +82,38 @@ class FaultPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Promises:
+    """What the run's policy says to who relies on it, in seconds. No deadline is no promise.
+
+    `deadlines`: what a call may take in all, by lane. `attempt`: how much longer the answer to one
+    that left in time may take. `resend`: up to which age an order that never arrived is sent again.
+    `quiet`: how long nothing is sent after a refusal for asking too often that names no time.
+    """
+
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+    attempt: float = 0.0
+    resend: float = 0.0
+    quiet: float = 0.0
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Promises:  # Any: JSON
+        """The promises that run.start announces; none, where it was written before there were."""
+        if not entry:
+            return cls()
+        deadlines = {str(lane): float(limit) for lane, limit in entry["deadlines"].items()}
+        times = {name: float(entry[name]) for name in ("attempt", "resend", "quiet")}
+        return cls(deadlines, **times)
+
+    def deadline(self, lane: str) -> float:
+        """What a call of the lane may take in all."""
+        return self.deadlines.get(lane, math.inf)
+
+    def answer_within(self, lane: str) -> float:
+        """When its caller has an answer at the latest."""
+        return self.deadline(lane) + self.attempt
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """The plan of a run. Times and bounds in virtual seconds."""
 
@@ -93,6 +126,7 @@ class Header:
     unexercised: frozenset[str] = frozenset()
     detection_budget: float = 0.0
     recovery_bound: float = 60.0
+    promises: Promises = field(default_factory=Promises)
     venues: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
     faults: Mapping[str, FaultPlan] = field(default_factory=dict)
 
@@ -111,6 +145,7 @@ class Header:
             unexercised=frozenset(details.get("unexercised") or ()),
             detection_budget=float(details.get("detection_budget") or 0.0),
             recovery_bound=float(details.get("recovery_bound") or cls().recovery_bound),
+            promises=Promises.of(details.get("promises") or {}),
             venues=dict(details.get("venues") or {}),
             faults={plan.id: plan for plan in plans},
         )

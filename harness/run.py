@@ -208,6 +208,7 @@ def announce(world: World, policy: EnginePolicy) -> None:
         unexercised=list(scenario.unexercised),
         detection_budget=_DETECTION_BUDGET,
         recovery_bound=_RECOVERY_BOUND,
+        promises=_promises(policy),
         venues={
             spec.name: {
                 "profile": spec.profile,
@@ -218,6 +219,16 @@ def announce(world: World, policy: EnginePolicy) -> None:
         },
         faults=[_plan(fault) for fault in world.nemesis.faults],
     )
+
+
+def _promises(policy: EnginePolicy) -> Mapping[str, Any]:  # Any: JSON
+    """See `Promises`: what oracles hold the core to is what its policy tells its users."""
+    return {
+        "deadlines": {lane.value: seconds for lane, seconds in policy.deadlines.items()},
+        "attempt": policy.call_timeout,
+        "resend": policy.resend_within,
+        "quiet": policy.rate_limit_wait if policy.rate_gate else 0.0,
+    }
 
 
 def _plan(fault: Fault) -> Mapping[str, Any]:  # Any: JSON

@@ -159,6 +159,7 @@ class Strategy:
     spawn: Callable[[str, Coroutine[Any, Any, None]], object]
     _ticks: dict[str, TickData] = field(default_factory=dict)
     _last_order: dict[str, CancelRequest] = field(default_factory=dict)
+    _open: set[str] = field(default_factory=set)
     _orders: int = 0
 
     def listen(self) -> None:
@@ -197,8 +198,7 @@ class Strategy:
         if not wants_cancel or request.type is OrderType.MARKET:
             return
         await self.clock.sleep(patience)
-        order = self.engine.oms.order(f"{market.adapter}.{request.reference}")
-        if order is not None and order.is_active():
+        if request.reference in self._open:
             await self.desk.cancel(market.adapter, by_id)
 
     def _question(self) -> None:
@@ -241,6 +241,8 @@ class Strategy:
 
     def _on_order(self, event: Event) -> None:
         order: OrderData = event.data
+        # By its id alone: it may be at a standby, and is no less open there.
+        (self._open.add if order.is_active() else self._open.discard)(order.orderid)
         self.history.record(
             "client.order",
             order.orderid,

@@ -9,7 +9,7 @@ from harness.facts.ledger import Ledger
 from harness.facts.links import CANCEL, PLACE, Links, Request
 from harness.history import Event
 
-__all__ = ["Call", "Calls", "Retried"]
+__all__ = ["PROMPT", "Call", "Calls", "Retried"]
 
 #: Statuses after which the same request may succeed a moment later. A ban is none of them.
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})

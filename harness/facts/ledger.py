@@ -11,7 +11,7 @@ from harness.facts.judgement import Judgement, at
 from harness.facts.links import PLACE, Links, Request
 from harness.history import Event
 
-__all__ = ["AGREEING", "FINAL", "TOLERANCE", "Intent", "Ledger", "VenueOrder", "side_of"]
+__all__ = ["AGREEING", "FINAL", "TOLERANCE", "Fill", "Intent", "Ledger", "VenueOrder", "side_of"]
 
 TOLERANCE = 1e-9
 #: Which of the venue's states each state of ours may stand for at the end. "" : no such order.
@@ -30,6 +30,42 @@ _LOOKUPS = frozenset({"order.query", "orders.open", "trades"})
 def side_of(text: object) -> int:
     """+1 for a buy, -1 for a sell, in the venue's words or ours."""
     return 1 if str(text).upper() in {"BUY", "LONG"} else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution, as the venue made it or as a subscriber was told of it."""
+
+    side: int
+    quantity: float
+    price: float | None
+    about: str
+
+    @classmethod
+    def of(cls, event: Event) -> Fill:
+        """The fill that venue.trade or client.trade tells of."""
+        details = event.details
+        price = details.get("price")
+        return cls(
+            side_of(details["side"]),
+            float(details["quantity"]),
+            None if price is None else float(price),
+            f"{event.id} of {details.get('client_id')} ({at(event)})",
+        )
+
+    @property
+    def words(self) -> str:
+        """What evidence says of it."""
+        price = "" if self.price is None else f" at {self.price:g}"
+        return f"{self.side * self.quantity:g}{price}"
+
+    def agrees_with(self, other: Fill) -> bool:
+        """Whether both tell of the same execution."""
+        return (
+            self.side == other.side
+            and abs(self.quantity - other.quantity) <= TOLERANCE
+            and self.price == other.price
+        )
 
 
 @dataclass(slots=True)
@@ -87,7 +123,7 @@ class Ledger:
     def __init__(self, links: Links) -> None:
         self._links = links
         self.intents: dict[str, Intent] = {}
-        self.unfilled: dict[tuple[str, str, str], tuple[int, float, str]] = {}
+        self.unfilled: dict[tuple[str, str, str], Fill] = {}
         self.fills = Judgement()
         self.settled = Judgement()
         self.invented = Judgement()
@@ -98,7 +134,7 @@ class Ledger:
         self.venue_positions: dict[tuple[str, str], float] = {}
         self.final_read = False
         self.is_closed = False
-        self._unowed: dict[tuple[str, str, str], tuple[int, float, str]] = {}
+        self._unowed: dict[tuple[str, str, str], Fill] = {}
         self._applied: set[tuple[str, str, str]] = set()
         self._unsettled: dict[str, set[str]] = {}
 
@@ -173,12 +209,10 @@ class Ledger:
         """Take venue.trade. Of one after shutdown began a subscriber may hear, and need not."""
         details = event.details
         key = (str(details.get("venue") or ""), str(details["symbol"]), event.id)
-        about = f"{event.id} of {details.get('client_id')} ({at(event)})"
-        made = (side_of(details["side"]), float(details["quantity"]), about)
         if self.is_closed:
-            self._unowed[key] = made
+            self._unowed[key] = Fill.of(event)
             return
-        self.unfilled[key] = made
+        self.unfilled[key] = Fill.of(event)
         self.fills.judged += 1
 
     def client_trade(self, event: Event) -> None:
@@ -187,20 +221,18 @@ class Ledger:
         adapter = str(details["adapter"])
         trade_id = event.id.removeprefix(f"{adapter}.")
         key = (self._links.venue_of(adapter), str(details["symbol"]), trade_id)
-        told = (side_of(details["side"]), float(details["quantity"]))
         if key in self._applied:
             self.fills.breach(f"{at(event)}: fill {event.id} reached subscribers a second time")
         elif key not in self.unfilled and key not in self._unowed:
             self.fills.breach(f"{at(event)}: fill {event.id} was never made by the venue")
         else:
-            side, quantity, about = (self.unfilled if key in self.unfilled else self._unowed).pop(
-                key
-            )
+            made = (self.unfilled if key in self.unfilled else self._unowed).pop(key)
+            told = Fill.of(event)
             self._applied.add(key)
-            if side != told[0] or abs(quantity - told[1]) > TOLERANCE:
+            if not told.agrees_with(made):
                 self.fills.breach(
-                    f"{at(event)}: fill {event.id} reached subscribers as {told[0] * told[1]:g}, "
-                    f"the venue made {side * quantity:g} in {about}"
+                    f"{at(event)}: fill {event.id} reached subscribers as {told.words}, the venue "
+                    f"made {made.words} in {made.about}"
                 )
 
     def client_order(self, event: Event) -> None:
@@ -251,8 +283,18 @@ class Ledger:
             )
 
     def _judge_final(self, event: Event, intent: Intent) -> None:
-        """A state final here and open at the venue was made up: the venue is always first."""
+        """A state final here and open at the venue was made up: the venue is always first.
+
+        So was a rejection of what it has executed or cancelled, whatever is told later.
+        """
         self.revived.judged += 1
+        there = {order.status for order in intent.at_venue.values()} or {""}
+        self.settled.judged += event.outcome == "REJECTED"
+        if event.outcome == "REJECTED" and not there & AGREEING["REJECTED"]:
+            self.settled.breach(
+                f"{at(event)}: order {intent.client_id} was called REJECTED while the venue had it "
+                f"{', '.join(sorted(there))}"
+            )
         live = [
             f"{order.status} since seq {order.seq}"
             for order in intent.at_venue.values()

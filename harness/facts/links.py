@@ -67,13 +67,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The venue said: nothing before `until`. `orders_only`: but cancels and queries may go."""
+    """The venue said: nothing before `until`. `orders_only`: but cancels and queries may go.
+
+    Not `is_named`: it named no time, and how long that makes us quiet the policy says.
+    """
 
     status: int
     until: float
     request_id: str
     told: str
+    told_at: float
     orders_only: bool
+    is_named: bool = True
 
     def covers(self, operation: str, t: float) -> bool:
         """Whether sending `operation` at `t` breaks it. A rounding error does not."""
@@ -91,6 +96,8 @@ class Links:
         self.banned = Judgement()
         self.reconnects = Judgement()
         self.shutdown = Judgement()
+        self.quiet = Judgement()
+        self.quiet_seconds = 0.0
         self.troubled_at: dict[str, float] = {}
         self.cancel_failed_at: dict[str, float] = {}
         self._venues: dict[str, str] = {}
@@ -212,14 +219,19 @@ class Links:
         until = request.until
         if until is None and request.retry_after is not None:
             until = event.t + request.retry_after
+        is_named = until is not None
         if until is None:
-            return  # nobody said how long, so there is nothing to hold the client to
+            if not self.quiet_seconds or self._is_quiet_since(request):
+                return
+            until = event.t + self.quiet_seconds
         hold = Hold(
             status=request.status,
             until=until,
             request_id=event.id,
             told=at(event),
+            told_at=event.t,
             orders_only=request.code == ORDER_RATE_CODE,
+            is_named=is_named,
         )
         live = [old for old in self._holds.get(request.adapter, ()) if old.until > event.t]
         self._holds[request.adapter] = [*live, hold]
@@ -228,13 +240,21 @@ class Links:
     def _judge_holds(self, event: Event, adapter: str, operation: str) -> None:
         for hold in self._holds.get(adapter, ()):
             if hold.covers(operation, event.t):
+                asked = "as asked" if hold.is_named else "as is promised after a refusal"
                 self._judgement(hold).breach(
                     f"{at(event)}: {adapter} sent {operation} as {event.id} before "
-                    f"t={hold.until:.3f}s, as asked by {hold.status} to {hold.request_id} "
+                    f"t={hold.until:.3f}s, {asked} by {hold.status} to {hold.request_id} "
                     f"({hold.told})"
                 )
 
+    def _is_quiet_since(self, request: Request) -> bool:
+        """Whether we were told so while it was on the wire: then its refusal tells nothing new."""
+        holds = self._holds.get(request.adapter, ())
+        return any(hold.told_at >= request.sent for hold in holds)
+
     def _judgement(self, hold: Hold) -> Judgement:
+        if not hold.is_named:
+            return self.quiet
         return self.banned if hold.status == BANNED else self.retry_after
 
     def _judge_attempt(self, event: Event, adapter: str) -> None:

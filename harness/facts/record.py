@@ -14,9 +14,10 @@ from harness.facts.links import CANCEL, PLACE, Links
 from harness.facts.outages import Outages
 from harness.facts.prices import Prices
 from harness.facts.standbys import Standbys
+from harness.facts.wishes import Wishes
 from harness.history import Event
 from harness.incidents import Incident, IncidentLog
-from harness.plan import ANY, Header
+from harness.plan import ANY, Header, Promises
 from harness.timeline import Timeline, TimelineFold
 
 __all__ = ["Facts", "fold"]
@@ -46,6 +47,7 @@ class Facts:
         self.calls = Calls(self.links, self.ledger)
         self.outages = Outages()
         self.standbys = Standbys({})
+        self.wishes = Wishes(Promises())
         self.prices = Prices(0.0)
         self.incidents = IncidentLog()
         self.errors = Errors(self.incidents, self)
@@ -81,7 +83,7 @@ class Facts:
             "link.close": self._link_close,
             "link.sent": self._link_sent,
             "link.done": self._link_done,
-            "venue.order": self.ledger.venue_order,
+            "venue.order": self._venue_order,
             "venue.trade": self.ledger.venue_trade,
             "venue.refused": self.links.refused,
             "venue.final_order": lambda e: self.ledger.final_order(e, at_venue=True),
@@ -125,6 +127,7 @@ class Facts:
     def finish(self) -> None:
         """The history is over."""
         self.prices.over(self.last_t)
+        self.wishes.over(self.last_t)
         self.incidents.finish()
 
     # -- the witness of error records ---------------------------------------------------------
@@ -164,6 +167,8 @@ class Facts:
     def _start(self, event: Event) -> None:
         self.header = Header.of(event)
         self.standbys = Standbys(self.header.venues)
+        self.wishes = Wishes(self.header.promises)
+        self.links.quiet_seconds = self.header.promises.quiet
         self.prices = Prices(2 * self.header.detection_budget)
         self.incidents.plan(self.header.faults.values(), self.header.detection_budget)
 
@@ -214,15 +219,21 @@ class Facts:
         is_bad = event.outcome != "clean" or event.details.get("by") != "client"
         self.incidents.link_ended(event, str(event.details["adapter"]), is_bad=is_bad)
 
+    def _venue_order(self, event: Event) -> None:
+        self.ledger.venue_order(event)
+        self.wishes.booked(event)
+
     def _link_sent(self, event: Event) -> None:
         self.links.sent(event)
+        self.wishes.sent(event)
         self.ledger.sent(event)
         call = self.calls.sent(event)
         if call is None:
             return
         adapter = self.links.requests[event.id].adapter
         if call.operation == PLACE:
-            self.standbys.sent(event, call, adapter)
+            peace_since = self._peace_since(self.links.venue_of(call.adapter))
+            self.standbys.sent(event, call, adapter, peace_since=peace_since)
         if adapter == call.adapter:
             self.outages.sent(call, event.t, is_down=self._is_known_down(call, event.t))
 
@@ -246,9 +257,11 @@ class Facts:
 
     def _invoke(self, event: Event) -> None:
         call = self.calls.invoked(event)
+        self.wishes.invoked(event, call)
         self.outages.invoked(call, is_down=self._is_known_down(call, event.t))
         if call.operation == PLACE:
-            self.standbys.invoked(call, event.t)
+            peace_since = self._peace_since(self.links.venue_of(call.adapter))
+            self.standbys.invoked(call, event.t, peace_since=peace_since)
         call.is_due_anyway = call.operation == CANCEL and self._is_cancel_due_anyway(call)
 
     def _is_cancel_due_anyway(self, call: Call) -> bool:
@@ -280,6 +293,7 @@ class Facts:
         if call.is_due_anyway:
             self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
         self._judge_bystander(event, call)
+        self.wishes.returned(event, call, must_work=self._must_work(call))
 
     def _judge_cause(self, event: Event, call: Call) -> None:
         """A call that was blocked, or made to wait: something must have gone wrong before."""
@@ -334,6 +348,13 @@ class Facts:
                 f"{at(event)}: {call.id} ({call.operation}) came back {event.outcome} on "
                 f"{call.adapter}, whose venue was well, while {', '.join(self._faults_on)} was on"
             )
+
+    def _must_work(self, call: Call) -> bool:
+        """Whether all was well at its venue, when it was asked for, for longer than the bound."""
+        if call.adapter not in self._well_once or self.links.is_shutting_down:
+            return False
+        since = self._peace_since(self.links.venue_of(call.adapter))
+        return call.invoked.t - since > self.header.recovery_bound
 
     def _is_known_down(self, call: Call, t: float) -> bool:
         budget = self.header.detection_budget

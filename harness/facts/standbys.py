@@ -42,22 +42,30 @@ class Standbys:
         if before is None or before[0] is not is_well:
             self._since[adapter] = (is_well, t)
 
-    def invoked(self, call: Call, t: float) -> None:
-        """Note where a new order has to go, by how its adapter is now."""
+    def invoked(self, call: Call, t: float, *, peace_since: float) -> None:
+        """Note where a new order has to go, by how its adapter is now.
+
+        `peace_since`: when the last fault at its venue was over, infinite while one is on.
+        """
         is_well, since = self._since.get(call.adapter, (True, t))
-        if is_well and t - since >= HAND_BACK and call.adapter in self._has_moved:
+        is_well_for = t - max(since, peace_since) if is_well else 0.0
+        if is_well_for >= HAND_BACK and call.adapter in self._has_moved:
             self.handed_back.judged += 1
         elif not is_well and t - since >= TAKE_OVER and self._has_well_standby(call.adapter):
             self.taken_over.judged += 1
             self._due[call.id] = since
 
-    def sent(self, event: Event, call: Call, adapter: str) -> None:
-        """Take link.sent of a new order that was asked of `call.adapter`."""
+    def sent(self, event: Event, call: Call, adapter: str, *, peace_since: float) -> None:
+        """Take link.sent of a new order that was asked of `call.adapter`.
+
+        Who switches sooner than the probe looks is quick, and not to blame.
+        """
         if adapter == call.adapter:
             return
         self._has_moved.add(call.adapter)
         self._due.pop(call.id, None)
         is_well, since = self._since.get(call.adapter, (False, event.t))
+        since = max(since, peace_since)
         if is_well and call.invoked.t - since >= HAND_BACK:
             self.handed_back.breach(
                 f"{at(event)}: order {call.client_id} was sent to {adapter}, although "

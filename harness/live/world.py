@@ -122,6 +122,7 @@ def _world(stage: Stage, engine: MainEngine, desk: Desk) -> LiveWorld:
         history=history,
         clock=clock,
         tick_intervals={spec.name: spec.tick_interval},
+        venue_times={spec.name: lambda: clock.wall().timestamp()},
     )
     engine.add_adapter(
         LiveAdapter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from harness.facts import Facts
-from harness.oracles import failover, orders, prices, recovery, sending
+from harness.oracles import failover, orders, prices, recovery, sending, wishes
 from harness.results import InvariantResult, Verdict
 
 __all__ = ["ORACLES", "judge_invariants"]
@@ -21,9 +21,14 @@ ORACLES: Mapping[str, Oracle] = {
         orders.positions_equal_fills,
         orders.unknown_never_settled_without_evidence,
         orders.failed_reply_changes_no_state,
+        wishes.orders_are_as_asked,
+        wishes.no_order_sent_too_late,
+        wishes.calls_end_in_time,
+        wishes.trading_resumes,
         prices.no_stale_price_served,
         sending.nothing_sent_before_retry_after,
         sending.nothing_sent_while_banned,
+        wishes.quiet_after_a_refusal,
         sending.blocked_calls_send_nothing,
         sending.nothing_blocked_without_cause,
         sending.every_answer_was_asked_for,

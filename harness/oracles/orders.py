@@ -98,8 +98,8 @@ def positions_equal_fills(facts: Facts) -> InvariantResult:
         # Cut short, as by Ctrl-C: what is under way then is neither lost nor arrived.
         why = f"{len(ledger.unfilled)} fills were on their way to subscribers when the run ended"
         return result_of("positions_equal_fills", judgement, undecided=why)
-    for (venue, _, _), (side, quantity, about) in ledger.unfilled.items():
-        judgement.breach(f"{side * quantity:g} at {venue} never reached subscribers: fill {about}")
+    for (venue, _, _), fill in ledger.unfilled.items():
+        judgement.breach(f"{fill.words}, made by {venue}, never reached subscribers: {fill.about}")
     for key in dict.fromkeys([*ledger.venue_positions, *ledger.client_positions]):
         judgement.judged += 1
         held = ledger.client_positions.get(key, 0.0)

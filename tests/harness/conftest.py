@@ -84,16 +84,16 @@ class Story:
         }
         return self.add(t, "engine.error", id, context=context, **record)
 
-    def venue_order(self, t, id, status="NEW", client_id="c1", executed=0.0, venue="A"):
-        details = {"client_id": client_id, "executed": executed, "venue": venue}
+    def venue_order(self, t, id, status="NEW", client_id="c1", executed=0.0, venue="A", **row):
+        details = {"client_id": client_id, "executed": executed, "venue": venue, **row}
         return self.add(t, "venue.order", id, status, symbol="BTCUSDT", **details)
 
-    def venue_trade(self, t, id, client_id="c1", quantity=1.0, side="BUY"):
-        details = {"client_id": client_id, "quantity": quantity, "side": side, "venue": "A"}
+    def venue_trade(self, t, id, client_id="c1", quantity=1.0, side="BUY", **d):
+        details = {"client_id": client_id, "quantity": quantity, "side": side, "venue": "A", **d}
         return self.add(t, "venue.trade", id, symbol="BTCUSDT", **details)
 
-    def client_trade(self, t, id, client_id="c1", quantity=1.0, side="LONG"):
-        details = {"client_id": client_id, "quantity": quantity, "side": side, "adapter": "A"}
+    def client_trade(self, t, id, client_id="c1", quantity=1.0, side="LONG", **d):
+        details = {"client_id": client_id, "quantity": quantity, "side": side, "adapter": "A", **d}
         return self.add(t, "client.trade", f"A.{id}", symbol="BTCUSDT", **details)
 
     def order(self, t, status, client_id="c1"):

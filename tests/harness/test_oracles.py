@@ -115,9 +115,10 @@ def test_orders_that_were_never_read_at_the_end_are_undecided(story):
         lambda tale: tale.venue_trade(9, "t2"),
         lambda tale: tale.venue_trade(9, "t2").client_trade(9, "t2", quantity=2.0),
         lambda tale: tale.venue_trade(9, "t2").client_trade(9, "t2", side="SHORT"),
+        lambda tale: tale.venue_trade(9, "t2", price=5.0).client_trade(9, "t2", price=5.1),
         lambda tale: tale.add(9, "venue.final_position", "BTCUSDT", adapter="A", volume=1.0),
     ],
-    ids=["twice", "made up", "missing", "wrong quantity", "wrong side", "position"],
+    ids=["twice", "made up", "missing", "wrong quantity", "wrong side", "wrong price", "position"],
 )
 def test_fills_that_are_not_the_venues_are_breaches(story, breach):
     found = ask(breach(traded(story)), "positions_equal_fills")
@@ -125,8 +126,9 @@ def test_fills_that_are_not_the_venues_are_breaches(story, breach):
     assert len(found.evidence) == 1
 
 
-def test_positions_that_agree_hold(story):
-    tale = traded(story).add(9, "venue.final_position", "BTCUSDT", adapter="A", volume=1.0)
+def test_fills_and_positions_that_agree_hold(story):
+    tale = traded(story).venue_trade(8, "t2", price=5.0).client_trade(8, "t2", price=5.0)
+    tale.add(9, "venue.final_position", "BTCUSDT", adapter="A", volume=1.0)
     tale.add(9, "client.final_position", "BTCUSDT", adapter="A", volume=1.0)
     assert verdict(tale, "positions_equal_fills") is PASS
 
@@ -137,6 +139,10 @@ def unknown(story):
 
 
 SETTLED = "unknown_never_settled_without_evidence"
+
+
+def test_filled_order_was_never_in_doubt(story):
+    assert not ask(traded(story), SETTLED).exercised
 
 
 def test_unknown_settled_by_a_reply_holds(story):
@@ -173,6 +179,19 @@ def test_unknown_settled_by_a_server_error_is_a_breach(story):
 def test_order_that_failed_by_return_and_lives_at_the_venue_is_a_breach(story, returned):
     tale = story().invoke(1, "o1", client_id="c1").venue_order(1, "v1").back(2, "o1", returned)
     assert verdict(tale, SETTLED) is FAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("FILLED", FAIL), ("CANCELED", FAIL), ("REJECTED", PASS), ("EXPIRED", PASS), (None, PASS)],
+)
+def test_order_called_rejected_that_the_venue_took_is_a_breach(story, status, expected):
+    """Though the caller was told nothing, and another end is told later."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    if status:
+        tale.venue_order(1, "v1", status)
+    tale.back(2, "o1", "unknown").order(3, "REJECTED")
+    assert verdict(tale.order(4, "ALLTRADED"), SETTLED) is expected
 
 
 def test_final_state_while_the_venue_has_it_open_is_made_up(story):

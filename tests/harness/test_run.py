@@ -64,6 +64,12 @@ class TestAWholeRun:
         assert fault["category"] in fault["categories"]
         assert told.pop("detection_budget") > 0
         assert told.pop("recovery_bound") > 0
+        assert told.pop("promises") == {
+            "deadlines": {"orders": 20.0, "cancels": 30.0, "queries": 20.0, "stream": 20.0},
+            "attempt": 10.0,
+            "resend": 30.0,
+            "quiet": 10.0,
+        }
         assert told == {
             "seed": 1,
             "policy": "default",
@@ -73,6 +79,10 @@ class TestAWholeRun:
             "unexercised": ["mttr_seconds"],
             "venues": {NAME: {"profile": "binance", "symbols": ["BTCUSDT"]}},
         }
+
+    def test_a_policy_that_keeps_no_quiet_promises_none(self, played):
+        _, events = played(policy="none")
+        assert events[0].details["promises"]["quiet"] == 0.0
 
     def test_it_heals_settles_reads_and_only_then_shuts_down(self, played):
         _, events = played({**FAULT, "at": "50s", "for": "20s"})

@@ -11,8 +11,8 @@ from harness.results import Verdict
 VENUES = {"A": {"profile": "binance"}, "B": {"profile": "futu", "standby_for": "A"}}
 
 
-def tale(story, *, down=10.0, back=None):
-    told = story(venues=VENUES, horizon=300.0)
+def tale(story, *faults, down=10.0, back=None):
+    told = story(*faults, venues=VENUES, horizon=300.0)
     told.probe(1, adapter="A").probe(1, adapter="B").probe(down, "down", adapter="A")
     return told if back is None else told.probe(back, adapter="A")
 
@@ -33,6 +33,11 @@ def order(told, t, *, at=None, outcome="ok", number=1):
         )
         told.done(t + 0.1, f"r{number}")
     return told.back(t + 0.2, f"o{number}", outcome)
+
+
+def faulty(told, begin, end):
+    told.add(begin, "fault.begin", "F1")
+    return told if end is None else told.add(end, "fault.end", "F1")
 
 
 def verdict(told, name):
@@ -71,3 +76,30 @@ def test_an_adapter_that_is_well_again_gets_its_orders_back(story, t, at, expect
     told = order(tale(story), 55, at="B").probe(60, adapter="A")
     told = order(told, t, at=at, number=2)
     assert verdict(told, "primary_gets_its_orders_back") is expected
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (None, Verdict.INCONCLUSIVE),  # the probe has not seen it yet, and who saw it is quick
+        (66.0, Verdict.INCONCLUSIVE),
+        (65.0, Verdict.FAIL),
+    ],
+)
+def test_a_switch_is_held_against_nobody_while_a_fault_is_on_and_shortly_after(
+    story, end, expected
+):
+    told = order(tale(story, {"begin": 62.0, "end": None}), 55, at="B").probe(60, adapter="A")
+    told = order(faulty(told, 62, end), 80, at="B", number=2)
+    assert verdict(told, "primary_gets_its_orders_back") is expected
+
+
+def test_a_fault_at_the_standby_is_no_excuse_to_send_there(story):
+    told = order(tale(story, {"venue": "B", "begin": 62.0}), 55, at="B").probe(60, adapter="A")
+    told = order(faulty(told, 62, None), 80, at="B", number=2)
+    assert verdict(told, "primary_gets_its_orders_back") is Verdict.FAIL
+
+
+def test_a_primary_that_is_down_is_owed_nothing(story):
+    told = order(order(tale(story), 55, at="B"), 80, at="B", number=2)
+    assert verdict(told, "primary_gets_its_orders_back") is Verdict.INCONCLUSIVE

@@ -262,6 +262,28 @@ class TestStrategy:
         assert len(invoked(lab, "order.place")) > 150
         assert invoked(lab, "order.cancel") == []
 
+    def test_orders_that_went_to_a_standby_are_cancelled_there(self, in_lab, scenario_of):
+        symbols = {"BTCUSDT": {"price": 60_000.0}}
+        primary = {"name": NAME, "profile": "binance", "symbols": symbols}
+        spare = {**primary, "name": "SPARE", "standby_for": NAME}
+
+        async def body(lab):
+            await lab.until(2)
+            lab.engine.switch(NAME, "SPARE")
+            trading = lab.tasks.spawn("strategy", lab.world.strategy.trade())
+            await lab.until(60)
+            trading.cancel()
+            await lab.until(75)
+
+        workload = {"orders": "4/s", "cancels": 1.0, "market_orders": 0.0}
+        lab = in_lab(body, scenario_of(workload=workload, document={"venues": [primary, spare]}))
+        cancels = [
+            e for e in lab.history.of("link.sent") if e.details["operation"] == "order.cancel"
+        ]
+        assert len(cancels) > 10
+        assert {event.details["adapter"] for event in cancels} == {"SPARE"}
+        assert {event.details["adapter"] for event in invoked(lab, "order.cancel")} == {NAME}
+
     def test_without_a_price_there_is_no_order(self, in_lab, scenario_of):
         async def body(lab):
             lab.world.strategy.listen()

@@ -162,3 +162,17 @@ def cancels_share_the_breaker_of_new_orders(mp):
         return shared
 
     wrap(mp, BreakerPolicy, "build", make)
+
+
+@ROOM("long_outage", "trading_resumes")
+def the_lane_of_new_orders_never_closes_again(mp):
+    """Prices flow, questions are answered, and no order gets out until somebody restarts it."""
+
+    def shut_for_a_day(breaker):
+        core = breaker._core
+        if breaker.name.endswith("orders"):
+            core._open = lambda now, reason: core._move(
+                CircuitState.OPEN, now, reason, open_until=now + 86_400.0
+            )
+
+    _built(mp, shut_for_a_day)

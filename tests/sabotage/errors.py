@@ -7,9 +7,11 @@ import contextvars
 import copy
 from dataclasses import replace
 
+from foxtrot.server import alerts
 from foxtrot.server.alerts import AlertDesk
 from foxtrot.server.engine import ErrorSurfaced, MainEngine
 from foxtrot.server.guard import AdapterGuard
+from foxtrot.server.lockout import Lockout
 from foxtrot.server.policy import BreakerPolicy
 from foxtrot.util.classification import Classifier
 from foxtrot.util.errors import (
@@ -214,6 +216,31 @@ def nobody_is_ever_called(mp):
     """The key is gone, and the desk learns of it from the loss."""
     mp.setattr(MainEngine, "escalate", lambda _self, _error: None)
     mp.setattr(AlertDesk, "raise_alert", lambda _self, _error: None)
+
+
+@ROOM("revoked_key", "must_escalate_recall")
+def an_incident_that_was_told_once_is_never_told_again(mp):
+    """The key was mended, and revoked once more: of that nobody hears."""
+    told: set[tuple[str, str, str]] = set()
+
+    def make(raise_alert):
+        def raise_once(self, error):
+            key = alerts._incident_of(error)
+            if key in told:
+                return None
+            told.add(key)
+            return raise_alert(self, error)
+
+        return raise_once
+
+    wrap(mp, AlertDesk, "raise_alert", make)
+
+
+@ROOM("revoked_key", "trading_resumes")
+def a_mended_key_is_never_tried_again(mp):
+    """Once refused is refused for ever: somebody has to restart the adapter."""
+    mp.setattr(Lockout, "served", lambda *_: False)
+    mp.setattr(Lockout, "is_probe_due", False)
 
 
 @ROOM("expired_certificate", "must_escalate_recall")

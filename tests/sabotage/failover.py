@@ -79,6 +79,20 @@ def an_order_of_unknown_outcome_goes_to_the_standby_as_well(mp):
     _at_each_switch(mp, act)
 
 
+@ROOM(
+    "failover_binance_to_futu", "unknown_never_settled_without_evidence", world=caught_by_the_break
+)
+def a_switch_gives_up_what_is_unknown(mp):
+    """It was filled before the break; its owner is told that it was refused, and buys again."""
+
+    def act(engine, primary, _standby):
+        for order in engine.oms.unsettled(primary.name):
+            if order.status is Status.UNKNOWN:
+                engine.pipeline._settle(order, Status.REJECTED)
+
+    _at_each_switch(mp, act)
+
+
 @ROOM("failover_binance_to_futu", "positions_equal_fills")
 def fills_of_a_standby_are_booked_on_the_one_it_stands_in_for(mp):
     """A position at one venue is closed at another, where there is none."""

@@ -248,6 +248,16 @@ def a_locked_account_is_taken_for_a_wrong_key(mp):
     _reading(mp, _locked(change))
 
 
+@ROOM("futu_gateway_restart", "trading_resumes")
+def trading_is_never_unlocked_after_a_restart(mp):
+    """Prices and questions work as before, and every order is refused from then on."""
+
+    async def resync(_self):
+        pass
+
+    mp.setattr(SimulatedAdapter, "resync", resync)
+
+
 @ROOM("futu_gateway_restart", "recovery_within_bound")
 def a_recovery_is_over_when_the_gateway_answers(mp):
     """It says pong, so orders are sent, on books from before the restart."""

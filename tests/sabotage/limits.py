@@ -98,3 +98,17 @@ def seconds_are_taken_for_minutes(mp):
         return held
 
     wrap(mp, RateGate, "hold", make)
+
+
+@ROOM("ib_pacing", "quiet_after_a_refusal")
+def half_a_second_is_thought_to_be_quiet_enough(mp):
+    """The gateway names no time, so none is taken, until it hangs up on whoever goes on."""
+
+    def make(hold):
+        def held(self, error):
+            hold(self, error)
+            self._opens_at = min(self._opens_at, self._clock.now() + 0.5)
+
+        return held
+
+    wrap(mp, RateGate, "hold", make)

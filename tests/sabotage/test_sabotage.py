@@ -14,13 +14,24 @@ from harness.run import policy_of, simulate
 from harness.scenario import METRICS
 from harness.verdict import ScenarioResult, judge
 
-from . import breakers, errors, failover, gateways, life, limits, memory, orders, recovery
+from . import breakers, errors, failover, gateways, life, limits, memory, orders, recovery, wishes
 from .sabotage import Hook, Sabotage
 from .trims import SCENARIOS, TRIMS, trimmed
 
 SABOTAGES: tuple[Sabotage, ...] = tuple(
     sabotage
-    for room in (orders, memory, breakers, limits, recovery, errors, life, gateways, failover)
+    for room in (
+        orders,
+        wishes,
+        memory,
+        breakers,
+        limits,
+        recovery,
+        errors,
+        life,
+        gateways,
+        failover,
+    )
     for sabotage in room.ROOM
 )
 

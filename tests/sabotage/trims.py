@@ -57,14 +57,14 @@ TRIMS: Mapping[str, Trim] = {
     "ib_notices": Trim(90.0, {}),
     "ib_pacing": Trim(150.0, {1: 30.0}),
     "latency_spike": Trim(130.0, {1: 30.0, 2: 70.0}),
-    "long_outage": Trim(210.0, {1: 30.0, 2: 120.0}, 60.0, {1: 50.0, 2: 60.0}),
+    "long_outage": Trim(265.0, {1: 30.0, 2: 120.0}, 60.0, {1: 50.0, 2: 60.0}),
     "lost_acknowledgement": Trim(130.0, {1: 30.0, 2: 60.0}),
     "maintenance_window": Trim(90.0, {1: 30.0}),
     "quiet_day": Trim(90.0, {}),
     "rate_limit_squeeze": Trim(120.0, {1: 30.0, 2: 60.0, 3: 90.0}),
     "refused_sides": Trim(110.0, {1: 30.0, 2: 70.0}),
     "rejection_mix": Trim(120.0, {1: 30.0, 2: 55.0, 3: 80.0}),
-    "revoked_key": Trim(110.0, {1: 30.0}),
+    "revoked_key": Trim(500.0, None),
     "shrinking_quota": Trim(205.0, {1: 80.0, 3: 170.0}),
 }
 
