@@ -124,6 +124,11 @@ def test_a_run_in_virtual_time_says_nothing_of_it(passing, tmp_path) -> None:
     assert report_dict(passing)["parity"] == []
 
 
+def test_the_time_of_a_live_run_is_called_real(passing) -> None:
+    assert "of virtual time" in report_html(passing)
+    assert "of real time" in report_html(passing, [OTHER])
+
+
 def test_what_is_written_has_it(passing, tmp_path) -> None:
     """The writer hands it on to each of the three."""
     write_reports(passing, tmp_path, parity=[OTHER])
