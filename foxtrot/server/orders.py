@@ -135,6 +135,7 @@ class OrderPipeline:
             FoxtrotError: The order may still be active.
         """
         vt_orderid = f"{connection.name}.{request.orderid}"
+        ends_at = self._clock.now() + self._policy.deadlines[Lane.CANCELS]
         if vt_orderid in self._sent:
             self._unwanted[vt_orderid] = None  # should it turn out not to be there, it stays so
         try:
@@ -149,7 +150,8 @@ class OrderPipeline:
             if error.category is not ErrorCategory.ORDER_EXECUTION:
                 raise
             # "Unknown order" mostly means that it was filled: the venue knows, so it is asked.
-            found = await self._look_up_if_possible(connection, request)
+            left = ends_at - self._clock.now()
+            found = await self._look_up_if_possible(connection, request, left)
             if found is None or found.is_active():
                 raise
             order = found
@@ -157,7 +159,12 @@ class OrderPipeline:
         return self._known(order)
 
     async def look_up(
-        self, connection: AdapterConnection, request: CancelRequest, *, lane: Lane = Lane.QUERIES
+        self,
+        connection: AdapterConnection,
+        request: CancelRequest,
+        *,
+        lane: Lane = Lane.QUERIES,
+        deadline: float | None = None,
     ) -> OrderData | None:
         """Ask the venue for an order and apply the answer. None: the venue knows no such order."""
         found = await connection.guard.call(
@@ -165,6 +172,7 @@ class OrderPipeline:
             "order.query",
             lambda: connection.adapter.query_order(request),
             kind=OperationKind.READ,
+            deadline=deadline,
             admit=connection.require_line,
         )
         if found is not None:
@@ -172,11 +180,13 @@ class OrderPipeline:
         return found
 
     async def _look_up_if_possible(
-        self, connection: AdapterConnection, request: CancelRequest
+        self, connection: AdapterConnection, request: CancelRequest, seconds: float
     ) -> OrderData | None:
         """What became of an order that could not be cancelled: as urgent as the cancel was."""
+        if seconds <= 0:
+            return None  # the refusal itself came late; who asked has waited long enough
         try:
-            return await self.look_up(connection, request, lane=Lane.CANCELS)
+            return await self.look_up(connection, request, lane=Lane.CANCELS, deadline=seconds)
         except FoxtrotError:
             return None  # surfaced by the guard; the refusal that led here stays the answer
 
@@ -364,11 +374,13 @@ class OrderPipeline:
         sent = self._sent.get(order.vt_orderid)
         if sent is None:
             return  # it showed itself
-        age = self._clock.now() - sent.first_at
-        if order.vt_orderid in self._unwanted or age > self._policy.resend_within:
+        # Where the lane is still shut the resend has to wait, and must not outlast its own time.
+        left = sent.first_at + self._policy.resend_within - self._clock.now()
+        if order.vt_orderid in self._unwanted or left < 0:
             self._settle(order, Status.REJECTED)
         else:
-            await self._submit(connection, sent.request, order)
+            limit = min(left, self._policy.deadlines[Lane.ORDERS])
+            await self._submit(connection, sent.request, order, deadline=limit)
 
     def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
         now = self._clock.now()

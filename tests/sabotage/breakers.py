@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.policy import BreakerPolicy, Lane
 from foxtrot.util import _breaker_gate
 from foxtrot.util._breaker_core import BreakerCore
@@ -144,6 +145,19 @@ def a_breaker_that_closes_on_a_failed_probe(mp):
         return take
 
     wrap(mp, BreakerCore, "_take_probe", make)
+
+
+@ROOM("garbled_replies", "cancels_get_through")
+def cancels_go_through_the_lane_of_new_orders(mp):
+    """They wait in its line, and stand before its breaker."""
+
+    def make(call):
+        async def rerouted(self, lane, *args, **options):
+            return await call(self, Lane.ORDERS if lane is Lane.CANCELS else lane, *args, **options)
+
+        return rerouted
+
+    wrap(mp, AdapterGuard, "call", make)
 
 
 @ROOM("garbled_replies", "cancels_get_through")

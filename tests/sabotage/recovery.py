@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from foxtrot.adapter import simulated
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server.connection import AdapterConnection
@@ -110,6 +112,32 @@ def two_reconnects_at_once(mp):
 
 
 @ROOM("long_outage", "one_reconnect_at_a_time")
+def a_second_attempt_starts_before_the_first_has_ended(mp):
+    """A connection that is slow to come gets another beside it, and either may win."""
+
+    def make(connect):
+        async def race(self, setting=None):
+            first = asyncio.create_task(connect(self, setting))
+            await asyncio.wait([first], timeout=1.0)
+            if first.done():
+                await first
+                return
+            second = asyncio.create_task(connect(self, setting))
+            await asyncio.gather(first, return_exceptions=True)
+            await second
+
+        return race
+
+    wrap(mp, SimulatedAdapter, "connect", make)
+
+
+@ROOM("broken_links", "no_stale_price_served")
+def ready_before_prices_flow(mp):
+    """Subscribed is taken for informed: strategies trade on what was known before the break."""
+    mp.setattr(AdapterConnection, "wait_ticking", _nothing)
+
+
+@ROOM("long_outage", "one_reconnect_at_a_time")
 def a_reconnect_without_backoff(mp):
     """A venue that is coming up is knocked on ten times a second."""
 
@@ -139,7 +167,7 @@ def a_recovery_that_gives_up(mp):
     mp.setattr(EngineExecutor, "wait", lambda *_: 0.0)
 
 
-@ROOM("broken_parts", "classification_coverage")
+@ROOM("broken_parts", "recovery_within_bound")
 def a_broken_component_is_never_replaced(mp):
     """Reconnecting what is broken itself goes on for ever."""
 

@@ -48,7 +48,7 @@ TRAPS = (
         row="§2.22 phantom",
         without="the question what became of an order whose cancel was refused",
         file=PIPELINE,
-        old="            found = await self._look_up_if_possible(connection, request)\n"
+        old="            found = await self._look_up_if_possible(connection, request, left)\n"
         "            if found is None or found.is_active():\n                raise\n"
         "            order = found\n",
         new="            order = replace(self._oms.order(vt_orderid), status=Status.CANCELLED)\n",

@@ -9,10 +9,11 @@ from random import Random
 import pytest
 
 from foxtrot.adapter.session import Operation
-from foxtrot.server.policy import Lane
+from foxtrot.server.policy import BreakerPolicy, EnginePolicy, Lane
 from foxtrot.util.constants import Direction, Status
 from foxtrot.util.errors import FoxtrotError, OrderRejectionError, Outcome
 from harness.kernel import run_virtual
+from harness.network import Delay
 
 PLACE, QUERY, CANCEL = Operation.PLACE_ORDER, Operation.QUERY_ORDER, Operation.CANCEL_ORDER
 
@@ -111,6 +112,23 @@ def test_old_intent_that_never_arrived_is_reported_as_rejected(play, tools):
     bench = play(body, resend_within=1.0)
     assert story_of(bench, "o1") == ["SUBMITTING", "UNKNOWN", "REJECTED"]
     assert len(bench.sent("order.place")) == 1
+
+
+def test_resend_that_has_to_wait_gets_no_older_than_the_policy_says(play, tools):
+    """The lane opens two seconds too late: what it would let out by then is another order."""
+
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(sending=tools.on(PLACE, tools.Hang(), count=1))
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        breaker = bench.connection.guard.breakers[Lane.ORDERS]
+        breaker.force_open()
+        await bench.clock.sleep(bench.sent("order.place")[0][0] + 22 - bench.clock.now())
+        breaker.reset()
+        await bench.clock.sleep(60)
+
+    bench = play(body, resend_within=20.0, recovery=False)
+    assert len(bench.sent("order.place")) == 1
+    assert story_of(bench, "o1")[-1] == "REJECTED"
 
 
 def test_order_that_nobody_can_settle_is_handed_to_a_person_once(play, tools):
@@ -268,6 +286,43 @@ def test_cancel_of_a_filled_order_returns_the_fill(play):
         assert order.status is Status.ALLTRADED
 
     play(body)
+
+
+def test_question_that_a_refused_cancel_leads_to_ends_with_the_cancels_own_time(play, tools):
+    """Who asks for a cancel waits for one deadline, and not for two."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        bench.asked_at = bench.clock.now()
+        bench.link.rules["c"] = tools.Rule(
+            sending=tools.on(CANCEL, tools.Fail(tools.refused), count=6)
+        )
+        bench.link.rules["q"] = tools.Rule(sending=tools.on(QUERY, tools.Fail(tools.refused)))
+        with pytest.raises(OrderRejectionError):
+            await bench.engine.cancel_order(bench.by_id("o1"), "ALPHA")
+
+    bench = play(
+        body,
+        deadlines={**EnginePolicy().deadlines, Lane.CANCELS: 5.0},
+        breaker=BreakerPolicy(enabled=False),
+        retry_max_delay=0.5,
+        max_retries=100,
+        recovery=False,
+    )
+    questions = [t for t, _ in bench.sent("order.query")]
+    assert questions[0] > bench.asked_at + 1.0
+    assert bench.asked_at + 4.0 < questions[-1] < bench.asked_at + 5.0
+
+
+def test_refusal_that_comes_after_the_cancels_time_is_the_answer(play, tools):
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        bench.link.rules["c"] = tools.Rule(replying=tools.on(CANCEL, Delay(3.0)))
+        with pytest.raises(OrderRejectionError):
+            await bench.engine.cancel_order(bench.by_id("o1"), "ALPHA")
+
+    deadlines = {**EnginePolicy().deadlines, Lane.CANCELS: 2.0}
+    assert play(body, deadlines=deadlines, recovery=False).sent("order.query") == []
 
 
 def test_order_that_leaves_twice_is_shown_once(play, tools):

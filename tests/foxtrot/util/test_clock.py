@@ -8,6 +8,7 @@ import freezegun
 import pytest
 
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock, SystemClock
+from harness.kernel import run_virtual
 
 
 def test_the_system_clock_is_a_clock() -> None:
@@ -32,6 +33,15 @@ def test_the_default_clock_moves_with_a_frozen_one() -> None:
 def test_sleeping_for_nothing_returns(seconds: float) -> None:
     SYSTEM_CLOCK.sleep_sync(seconds)
     asyncio.run(SYSTEM_CLOCK.sleep(seconds))
+
+
+@pytest.mark.parametrize(("seconds", "lasts"), [(-1.0, 0.0), (0.0, 0.0), (0.25, 0.25)])
+def test_a_coroutine_sleeps_on_its_own_loop_and_no_longer(seconds: float, lasts: float) -> None:
+    async def main(loop: asyncio.AbstractEventLoop) -> float:
+        await SYSTEM_CLOCK.sleep(seconds)
+        return loop.time()
+
+    assert run_virtual(main) == lasts
 
 
 def test_sleeps_last_at_least_what_was_asked() -> None:

@@ -830,6 +830,10 @@ def test_events_carry_the_name_of_what_is_retried(clock: FakeClock) -> None:
     ]
 
 
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()
+
+
 def test_events_of_coroutines_carry_their_name_too(clock: FakeClock) -> None:
     names: list[str] = []
     options: Any = {"clock": clock, "listeners": [lambda event: names.append(event.name)]}
@@ -844,11 +848,18 @@ def test_events_of_coroutines_carry_their_name_too(clock: FakeClock) -> None:
             with attempt:
                 raise TimeoutError
 
-    for call in (connect, in_a_loop):
+    async def fail() -> None:
+        raise TimeoutError
+
+    @retry_with_backoff(config, **options)
+    def plain() -> Awaitable[None]:
+        return fail()
+
+    for call in (connect, in_a_loop, plain):
         with pytest.raises(TimeoutError):
-            asyncio.run(call())
+            asyncio.run(_awaited(call))
     here = "test_events_of_coroutines_carry_their_name_too.<locals>."
-    assert names == [f"{here}connect", "orders.open"]
+    assert names == [f"{here}connect", "orders.open", f"{here}plain"]
 
 
 # --- decoration -----------------------------------------------------------------------------------
@@ -919,11 +930,37 @@ def test_a_decorated_function_looks_like_the_original() -> None:
     @retry_with_backoff()
     async def coroutine(symbol: str) -> None: ...
 
+    assert coroutine.__name__ == "coroutine"
     assert (plain.__name__, plain.__doc__) == ("plain", "The book.")
     assert str(inspect.signature(plain)) == "(symbol: 'str', *, depth: 'int' = 5) -> 'float'"
     assert plain("BTCUSDT", depth=7) == 1.0
     assert not inspect.iscoroutinefunction(plain)
     assert inspect.iscoroutinefunction(coroutine)
+
+
+def test_arguments_pass_through_in_each_try(clock: FakeClock) -> None:
+    sent: list[object] = []
+
+    def take(*args: object, **kwargs: object) -> str:
+        sent.append((args, kwargs))
+        if len(sent) % 2:
+            raise TimeoutError
+        return "done"
+
+    async def take_async(*args: object, **kwargs: object) -> str:
+        return take(*args, **kwargs)
+
+    def take_later(*args: object, **kwargs: object) -> Awaitable[str]:
+        return take_async(*args, **kwargs)
+
+    async def main(retried: Callable[..., Awaitable[str]]) -> str:
+        return await retried(1, func=2, self=3)
+
+    retry = retry_with_backoff(clock=clock)
+    assert retry(take)(1, func=2, self=3) == "done"
+    assert asyncio.run(main(retry(take_async))) == "done"
+    assert asyncio.run(main(retry(take_later))) == "done"
+    assert sent == [((1,), {"func": 2, "self": 3})] * 6
 
 
 def test_the_default_source_of_jitter_is_not_shared_by_forked_processes() -> None:
