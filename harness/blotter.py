@@ -25,6 +25,7 @@ class Line:
     """One intent. `orders` is how many the venue has under its id, `notional` what they traded.
 
     `status` and `traded` are the engine's word at the end, `there` the venue's; "" for none.
+    `sent` is how often it left, by the link's record.
     """
 
     symbol: str = ""
@@ -36,6 +37,7 @@ class Line:
     status: str = ""
     traded: float = 0.0
     there: str = ""
+    sent: int = 0
 
     @property
     def price(self) -> float | None:
@@ -47,6 +49,11 @@ class Line:
         """Whether the venue has it twice, or executed more than was asked."""
         asked = self.executed if self.quantity is None else self.quantity
         return self.orders > 1 or self.executed > asked + TOLERANCE
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it never left: its caller was told so, and could decide anew."""
+        return not self.sent and not self.orders
 
     @property
     def is_unsettled(self) -> bool:
@@ -109,6 +116,7 @@ class _Entry:
     status: str = ""
     traded: float = 0.0
     there: str = ""
+    sent: int = 0
 
 
 class BlotterFold:
@@ -132,6 +140,7 @@ class BlotterFold:
             "client.trade": self._client_trade,
             "client.final_order": self._client_final_order,
             "client.final_position": lambda e: self._position(e, self._believed),
+            "link.sent": self._link_sent,
             "venue.order": self._venue_order,
             "venue.trade": self._venue_trade,
             "venue.final_order": self._venue_final_order,
@@ -180,6 +189,10 @@ class BlotterFold:
         entry.side = side_of(details.get("side"))
         if details.get("quantity") is not None:
             entry.quantity = float(details["quantity"])
+
+    def _link_sent(self, event: Event) -> None:
+        if event.details["operation"] == PLACE:
+            self._entry(str(event.details.get("client_id") or "")).sent += 1
 
     def _return(self, event: Event) -> None:
         self._counts.update(["blocked"] if event.outcome == "blocked" else [])
@@ -237,4 +250,5 @@ def _line(entry: _Entry) -> Line:
         status=entry.status,
         traded=entry.traded,
         there=entry.there,
+        sent=entry.sent,
     )

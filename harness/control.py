@@ -67,7 +67,8 @@ class Figures:
     """What one arm came to; all of it adds up over scenarios. Money is in quote currency.
 
     Compared with the fault-free arm, intent by intent: `missed` was filled there and not, or less,
-    here; `surplus` the other way round; `slippage` is what the same quantity cost more here, or
+    here; of these `withheld` were never sent, which is a choice and no accident; `surplus` the
+    other way round; `slippage` is what the same quantity cost more here, or
     brought less. `lost`: the engine is sure of something else than the venue has; `unknown`: it
     does not know. `unbooked` was traded and is in no subscriber's books; `position_gap` is the
     unknown part of the positions, marked at the fault-free arm's last prices; `result` is cash and
@@ -81,6 +82,7 @@ class Figures:
     traded: float = 0.0
     missed: int = 0
     missed_notional: float = 0.0
+    withheld: int = 0
     surplus: int = 0
     surplus_notional: float = 0.0
     slippage: float = 0.0
@@ -211,6 +213,7 @@ def _figures(
         traded=sum(line.notional for line in lines),
         missed=sum(_excess(free, here) > 0 for here, free in pairs),
         missed_notional=sum(_excess(free, here) * (free.price or 0.0) for here, free in pairs),
+        withheld=sum(_excess(free, here) > 0 and here.is_withheld for here, free in pairs),
         surplus=sum(_excess(here, free) > 0 for here, free in pairs),
         surplus_notional=sum(_excess(here, free) * (here.price or 0.0) for here, free in pairs),
         slippage=sum(_slippage(here, free) for here, free in pairs),

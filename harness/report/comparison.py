@@ -37,6 +37,7 @@ _FIGURES = (
     _Figure("traded", "Traded", "money", "more"),
     _Figure("missed", "Fills missed", "count"),
     _Figure("missed_notional", "Fills missed, worth", "money"),
+    _Figure("withheld", "Fills missed of orders that never left", "count", ""),
     _Figure("surplus", "Fills that would not have been", "count"),
     _Figure("surplus_notional", "Fills that would not have been, worth", "money"),
     _Figure("slippage", "Slippage of what was filled in both", "money"),
@@ -76,10 +77,15 @@ def headline(control: ControlResult) -> str:
     return (
         f"Without resilience the same faults left {_money(plain.position_gap)} of positions that "
         f"the engine had wrong and {_money(plain.unbooked)} traded in nobody's books, missed "
-        f"{_count(plain.missed, 'fill')} and were down {wording.seconds(plain.downtime)}; with "
+        f"{_missed(plain)} and were down {wording.seconds(plain.downtime)}; with "
         f"the core {_money(core.position_gap)}, {_money(core.unbooked)}, "
-        f"{_count(core.missed, 'fill')} and {wording.seconds(core.downtime)}."
+        f"{_missed(core)} and {wording.seconds(core.downtime)}."
     )
+
+
+def _missed(arm: Figures) -> str:
+    told = _count(arm.missed, "fill")
+    return f"{told} ({arm.withheld:,} of orders that never left)" if arm.withheld else told
 
 
 def note(control: ControlResult) -> str:

@@ -46,6 +46,15 @@ def test_an_order_filled_in_two_parts_is_one_line_at_its_average_price(story):
     assert (line.is_doubled, line.is_lost, line.is_unsettled) == (False, False, False)
 
 
+def test_an_order_that_left_and_was_never_booked_is_not_withheld(story):
+    tale = story().invoke(1, "op-1", client_id="c1").invoke(1, "op-2", client_id="c2")
+    tale.add(2, "link.sent", "r1", operation="order.place", adapter="A", client_id="c1")
+    tale.add(2, "link.sent", "r2", operation="order.query", adapter="A", client_id="c2")
+    lines = blotter_of(tale).lines
+    assert (lines["c1"].sent, lines["c1"].is_withheld) == (1, False)
+    assert (lines["c2"].sent, lines["c2"].is_withheld) == (0, True)
+
+
 def test_a_fill_that_no_subscriber_heard_of_is_unbooked_and_makes_a_gap(story):
     tale = story().invoke(1, "op-1", client_id="c1")
     traded(tale, 2, "t1", 100.0, heard=False)

@@ -50,6 +50,20 @@ def test_a_fill_that_only_the_undisturbed_arm_has_is_missed_at_its_price_there()
     assert (result.surplus, result.surplus_notional) == (0, 0.0)
 
 
+def test_a_fill_that_is_missed_because_its_order_never_left_is_withheld():
+    """What was sent and not filled is an accident; what was not sent was decided."""
+    free = arm({"c1": line(), "c2": line(), "c3": line()})
+    here = arm(
+        {
+            "c1": line(0.0, orders=0),
+            "c2": line(0.0, orders=0, sent=1),
+            "c3": line(orders=0),
+        }
+    )
+    result = core(compared(free, here))
+    assert (result.missed, result.withheld) == (2, 1)
+
+
 def test_a_fill_that_only_the_disturbed_arm_has_is_surplus_at_its_price_here():
     result = core(compared(arm({"c1": line(0.0)}), arm({"c1": line(1.0, 120.0)})))
     assert (result.missed, result.surplus, result.surplus_notional) == (0, 1, 120.0)

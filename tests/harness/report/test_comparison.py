@@ -15,7 +15,7 @@ from harness.report.wording import NOTHING
 
 FREE = Figures(asked=100, accepted=100, executed=90, traded=9000.0)
 PLAIN = replace(FREE, accepted=40, missed=50, position_gap=1234.5, unbooked=500.0, downtime=600.0)
-CORE = replace(FREE, accepted=98, missed=2, surplus=1, result=-3.0, downtime=30.0)
+CORE = replace(FREE, accepted=98, missed=2, withheld=1, surplus=1, result=-3.0, downtime=30.0)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_sentence_says_what_a_client_without_resilience_lost(control):
     assert headline(control) == (
         "Without resilience the same faults left 1,234.50 of positions that the engine had wrong "
         "and 500.00 traded in nobody's books, missed 50 fills and were down 10 min 00 s; with "
-        "the core 0.00, 0.00, 2 fills and 30.0 s."
+        "the core 0.00, 0.00, 2 fills (1 of orders that never left) and 30.0 s."
     )
     assert note(control).startswith(
         "Intents are paired by client id: 99 alike in all arms, 1 not, and left out."
