@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.history import Event
-from harness.plan import FaultPlan
+from harness.plan import ANY, FaultPlan
 
 __all__ = ["Incident", "IncidentLog"]
 
@@ -85,6 +85,12 @@ class Incident:
         if self.impact is None or not all(h.confirmed for h in self.health.values()):
             return None
         return max((h.since for h in self.health.values() if h.since is not None), default=None)
+
+    @property
+    def repairable_since(self) -> float:
+        """From when on it could be repaired: the clearing, or the impact if that came later."""
+        impact = self.impact or 0.0
+        return impact if self.cleared is None else max(self.cleared, impact)
 
     @property
     def was_left(self) -> bool:
@@ -173,6 +179,26 @@ class IncidentLog:
     def active_on(self, adapter: str) -> list[Incident]:
         """Incidents that have fired on `adapter` and are not over, oldest first."""
         return [incident for incident in self._active if adapter in incident.adapters]
+
+    def due(self, incident: Incident, bound: float) -> float:
+        """When it is to be restored: `bound` seconds in which it could be repaired are over.
+
+        Those in which another fault lets nothing at all through on one of its adapters are none.
+        """
+        since = incident.repairable_since
+        due = since + bound
+        for began, cleared in sorted(self._blocked(incident)):
+            if began < due:
+                due += max(cleared - max(began, since), 0.0)
+                since = max(since, cleared)
+        return due
+
+    def _blocked(self, incident: Incident) -> Iterator[tuple[float, float]]:
+        for other in self.all.values():
+            if other.began is None or other.cleared is None or ANY not in other.plan.blocks:
+                continue
+            if not set(other.adapters).isdisjoint(incident.adapters):
+                yield other.began, other.cleared
 
     def touched_by(self, correlation_id: str) -> Incident | None:
         """The fault that touched this request or connection."""

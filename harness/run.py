@@ -134,7 +134,7 @@ async def _live(world: World, policy: EnginePolicy) -> None:
     for name in world.venues:
         await _connect(world, name)
     trading = world.tasks.spawn("strategy", world.strategy.trade())
-    world.tasks.spawn("probe", world.probe.run())
+    probe = world.tasks.spawn("probe", world.probe.run())
     nemesis = world.tasks.spawn("nemesis", world.nemesis.run())
     await world.clock.sleep(scenario.duration - world.clock.now())
     trading.cancel()
@@ -143,6 +143,7 @@ async def _live(world: World, policy: EnginePolicy) -> None:
     world.history.record("run.settle", scenario.name)
     await world.clock.sleep(scenario.settle)
     await world.probe.sample_all()
+    probe.cancel()  # markets that stand still from here on are nobody's fault
     await _let_arrive(world, pumps)
     read_final(world)
     world.history.record("run.shutdown", scenario.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -71,6 +71,9 @@ class BaseAdapter(ABC):
         #: Whether the venue has said that the subscriptions of this connection are gone. Whoever
         #: sets it clears it when a subscription was made.
         self.lost_streams = False
+        #: Raises when the venue has asked for quiet. The engine sets it, and has asked it before
+        #: each call; an adapter that sends several requests for one call asks it before each.
+        self.may_send: Callable[[], None] = lambda: None
 
     @property
     def connected(self) -> bool:

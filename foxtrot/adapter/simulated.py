@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number, parsed
+from foxtrot.adapter._replies import unreadable
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.adapter.dialect import BINANCE, Dialect, LookUp, OrderMemory
 from foxtrot.adapter.session import Operation, Session, VenueReply, VenueRequest
@@ -39,8 +40,6 @@ from foxtrot.util.object import (
 )
 
 __all__ = ["SimulatedAdapter"]
-
-_CHANGES_STATE = frozenset({Operation.PLACE_ORDER, Operation.CANCEL_ORDER})
 
 T = TypeVar("T")
 
@@ -97,6 +96,7 @@ class SimulatedAdapter(BaseAdapter):
         self._serials = serials or itertools.count(1)
         self._tick_sequence: dict[str, int] = {}
         self._user_sequence: int | None = None
+        self._unreadable_since: dict[Operation, float] = {}
 
     async def connect(self, setting: Mapping[str, Any] | None = None) -> None:
         """Open the stream connection. Subscriptions are made by `subscribe`."""
@@ -260,6 +260,7 @@ class SimulatedAdapter(BaseAdapter):
     async def _request(
         self, operation: Operation, params: Mapping[str, Any], read: Callable[[Json], T]
     ) -> T:
+        self.may_send()
         request = VenueRequest(
             request_id=f"{self.adapter_name}-r{next(self._serials)}",
             operation=operation,
@@ -285,18 +286,13 @@ class SimulatedAdapter(BaseAdapter):
         if reply.status >= 400:
             raise self._refusal(request, reply, body)
         try:
-            return read(body)
+            said = read(body)
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            # A success that cannot be read says nothing of what the venue did.
-            changes_state = request.operation in _CHANGES_STATE
-            raise DataValidationError(
-                "reply",
-                f"{request.operation.value} answered {reply.status} with {reply.body[:80]!r}",
-                outcome=Outcome.UNKNOWN if changes_state else Outcome.NONE,
-                recoverable=True,
-                clock=self._clock,
-                context={"cause_type": type(exc).__name__},
-            ) from exc
+            now = self._clock.now()
+            since = self._unreadable_since.setdefault(request.operation, now)
+            raise unreadable(request, reply, exc, self._clock, lasts=now - since) from exc
+        self._unreadable_since.pop(request.operation, None)
+        return said
 
     def _refusal(self, request: VenueRequest, reply: VenueReply, body: object) -> FoxtrotError:
         operation = request.operation.value

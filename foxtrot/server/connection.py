@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from foxtrot.adapter.base_adapter import BaseAdapter
@@ -54,14 +55,14 @@ class AdapterConnection:
         clock: Clock,
         standby_for: str | None = None,
     ) -> None:
-        self.adapter = build()
+        self._build = build
         self.guard = guard
+        self.adapter = self._built()
         self.ready = False
         self.standby_for = standby_for
         self.is_closing = False
         self.setting: Mapping[str, Any] | None = None
         self.subscriptions: list[SubscribeRequest] = []
-        self._build = build
         self._policy = policy
         self._clock = clock
         self._connected_at = clock.now()
@@ -166,7 +167,7 @@ class AdapterConnection:
     async def restart(self) -> None:
         """Replace the adapter by a new one: for a component that reconnecting does not mend."""
         await self.disconnect()
-        self.adapter = self._build()
+        self.adapter = self._built()
         await self.connect()
 
     async def ping(self) -> None:
@@ -254,6 +255,11 @@ class AdapterConnection:
     def needs_subscribing(self) -> bool:
         """Whether the subscriptions are gone: the venue said so, or their silence does."""
         return self.adapter.lost_streams or self._is_silent
+
+    def _built(self) -> BaseAdapter:
+        adapter = self._build()
+        adapter.may_send = partial(self.guard.gate.check, adapter.adapter_name)
+        return adapter
 
     def _first_silent(self) -> SubscribeRequest | None:
         return next((r for r in self.subscriptions if not self._is_alive(r)), None)

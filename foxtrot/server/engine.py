@@ -184,6 +184,7 @@ class MainEngine:
             rng=self._rng,
             on_error=self._surfaced,
             on_retry=self._listeners.emit,
+            on_end=self._listeners.emit,
             gate=self._gate_of(rate_limit_scope or name),
             on_mended=partial(self._alerts.recovered, name, ErrorCategory.AUTHENTICATION),
         )

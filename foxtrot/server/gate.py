@@ -81,7 +81,12 @@ class Pace:
         return self.rate(now) >= _FULL_RATE
 
     def after_refusal(self, now: float) -> Pace:
-        """The pace of the next opening: anew, and at most half as fast as what was refused."""
+        """The pace of the next opening: anew, and at most half as fast as what was refused.
+
+        Who went first, and was refused, came too early. That says nothing of how fast was too fast.
+        """
+        if self.proven_at is None:
+            return Pace(ceiling=self.ceiling, ceiling_until=self.ceiling_until)
         ceiling = max(self.rate(now) / 2, _FIRST_RATE)
         return Pace(ceiling=ceiling, ceiling_until=now + _CEILING_SECONDS)
 

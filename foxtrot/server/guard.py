@@ -8,6 +8,7 @@ for again.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -31,9 +32,15 @@ from foxtrot.util.errors import (
     FoxtrotError,
     Outcome,
 )
-from foxtrot.util.retry import OperationKind, RetryConfig, RetryDeadlineError, compute_delay
+from foxtrot.util.retry import (
+    OperationKind,
+    RetryConfig,
+    RetryDeadlineError,
+    RetryEventKind,
+    compute_delay,
+)
 
-__all__ = ["AdapterGuard", "CallRetried", "not_ready"]
+__all__ = ["AdapterGuard", "CallEnded", "CallRetried", "not_ready"]
 
 T = TypeVar("T")
 
@@ -52,6 +59,24 @@ class CallRetried:
     error: FoxtrotError
 
 
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call that was tried more than once is over.
+
+    Attributes:
+        result: `succeeded`; or it was given up: `exhausted` (no tries or no time left), `refused`
+            (what it met with last is not retried).
+        attempts: Tries made.
+        error: Why it was given up.
+    """
+
+    adapter_name: str
+    operation: str
+    result: RetryEventKind
+    attempts: int
+    error: FoxtrotError | None = None
+
+
 class AdapterGuard:
     """Carries calls to one adapter.
 
@@ -62,6 +87,7 @@ class AdapterGuard:
         rng: Jitter.
         on_error: Called with each error of an attempt that went out, before any retry.
         on_retry: Called before each wait.
+        on_end: Called when a call that was tried again is over.
         gate: Kept closed while the venue wants quiet; shared by adapters that it counts together.
             Default: one of its own.
         on_mended: Called when refused credentials are accepted again.
@@ -81,9 +107,12 @@ class AdapterGuard:
         on_retry: Callable[[CallRetried], None],
         gate: RateGate | None = None,
         on_mended: Callable[[], None] = lambda: None,
+        on_end: Callable[[CallEnded], None] = lambda _ended: None,
     ) -> None:
         self.adapter_name = adapter_name
         self.gate = gate or RateGate(adapter_name, clock, policy.rate_limit_wait)
+        # Venues count orders by account, and requests by address: this one is never shared.
+        self.order_gate = RateGate(f"{adapter_name}.orders", clock, policy.rate_limit_wait)
         # Where nobody recovers nobody tries refused credentials again, and each call has to.
         self.lockout = Lockout(adapter_name, clock, is_enabled=policy.recovery)
         self.breakers: dict[Lane, CircuitBreaker] = {
@@ -96,6 +125,7 @@ class AdapterGuard:
         self._on_error = on_error
         self._on_retry = on_retry
         self._on_mended = on_mended
+        self._on_end = on_end
         self.is_down: Callable[[], bool] = lambda: False
         self._stirred = asyncio.Event()
         self._retry = RetryConfig(
@@ -137,24 +167,38 @@ class AdapterGuard:
         while True:
             try:
                 admit()
-                return await self._attempt(lane, operation, attempt, ends_at, admit, leave)
+                result = await self._attempt(lane, operation, attempt, ends_at, admit, leave)
             except FoxtrotError as error:
                 # Of a call that was tried once, "the breaker is open" is not the whole truth: what
                 # the last attempt that went out met with is what its caller has to know.
                 if telling is None or error.context.get("attempted"):
                     telling = error
-                delay = self._delay(error, tries, kind, ends_at - self._clock.now())
+                delay = self._delay(error, tries, kind, ends_at - self._clock.now(), lane)
                 if delay is None:
-                    telling.context.setdefault("attempts", tries + 1)
+                    self._given_up(operation, tries, telling, is_spent=_is_retried(error, kind))
                     if telling is error:
                         raise
                     raise telling from telling.__cause__
                 tries += 1
                 self._on_retry(CallRetried(self.adapter_name, operation, tries, delay, error))
                 # Who waits for the gate does so in its line, where he has his turn.
-                lines_up = error.category is ErrorCategory.RATE_LIMIT and self.gate.wait > 0
+                lines_up = error.category is ErrorCategory.RATE_LIMIT and self._wait(lane) > 0
+            else:
+                self._ended(operation, tries, RetryEventKind.SUCCEEDED)
+                return result
             if not lines_up:
                 await self._rest(delay, leave)
+
+    def _given_up(self, operation: str, tries: int, error: FoxtrotError, *, is_spent: bool) -> None:
+        error.context.setdefault("attempts", tries + 1)
+        result = RetryEventKind.EXHAUSTED if is_spent else RetryEventKind.REFUSED
+        self._ended(operation, tries, result, error)
+
+    def _ended(
+        self, operation: str, tries: int, result: RetryEventKind, error: FoxtrotError | None = None
+    ) -> None:
+        if tries:
+            self._on_end(CallEnded(self.adapter_name, operation, result, tries + 1, error))
 
     def came_back(self) -> None:
         """Let questions out again at once: the reconciliation has just been answered many.
@@ -171,15 +215,18 @@ class AdapterGuard:
         self._stirred.set()
         self._stirred.clear()
         self.gate.stir()
+        self.order_gate.stir()
 
     def snapshot(self) -> dict[str, Any]:  # Any: JSON
         """What of the guard must survive a restart, the gate excepted, which may be shared."""
-        return {lane.value: breaker.snapshot() for lane, breaker in self.breakers.items()}
+        breakers = {lane.value: breaker.snapshot() for lane, breaker in self.breakers.items()}
+        return {**breakers, "order_gate": self.order_gate.snapshot()}
 
     def restore(self, data: Mapping[str, Any]) -> None:  # Any: JSON
         """Take over a snapshot. Raises ValueError for one of another guard, or a broken one."""
         for lane, breaker in self.breakers.items():
             breaker.restore(data.get(lane.value) or {})
+        self.order_gate.restore(data.get("order_gate") or {})
 
     async def _rest(self, seconds: float, leave: Callable[[], None]) -> None:
         """Sleep; or, stirred, let `leave` decide whether to sleep on."""
@@ -199,13 +246,17 @@ class AdapterGuard:
         admit: Callable[[], None],
         leave: Callable[[], None],
     ) -> T:
-        """One attempt: through the gate, through the lane's breaker, in bounded time."""
-        await self.gate.enter(lane, self.adapter_name, deadline=ends_at, still_wanted=leave)
+        """One attempt: through its gates, through the lane's breaker, in bounded time."""
+        gates = self._gates(lane)
+        for gate in itertools.cycle(gates):
+            await gate.enter(lane, self.adapter_name, deadline=ends_at, still_wanted=leave)
+            if gate is gates[-1] and not self._wait(lane):
+                break  # none has closed while it waited at the other
         admit()  # once more: much may have changed while it waited
         self.lockout.check(lane)
         breaker = self.breakers[lane]
         try:
-            return await breaker.call_async(self._timed, operation, attempt)
+            return await breaker.call_async(self._timed, lane, operation, attempt)
         except FoxtrotError as error:
             if error.category is ErrorCategory.CONNECTION and error.context.get("attempted"):
                 self._corroborate(breaker, error)
@@ -229,57 +280,77 @@ class AdapterGuard:
         would otherwise be kept out by the very state that it is there to end.
         """
         await self.gate.pass_through()
-        return await self._timed(operation, attempt)
+        return await self._timed(Lane.STREAM, operation, attempt)
 
-    async def _timed(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _timed(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._policy.call_timeout):
                 result = await attempt()
         except Exception as exc:
             error = self._classifier.classify(exc, adapter=self.adapter_name, operation=operation)
+            if error.context.get("gate") == "closed":
+                # It closed between two requests of the attempt. The venue has said nothing new; and
+                # a question was asked in part, where a cancel was not sent.
+                error.outcome = Outcome.NONE if lane is Lane.QUERIES else Outcome.NOT_SENT
+                raise
             error.context["attempted"] = True
             if error.category is ErrorCategory.RATE_LIMIT and self._policy.rate_gate:
-                self.gate.hold(error)
+                is_of_its_kind = error.context.get("scope") == "operation"
+                self._gates(lane)[0 if is_of_its_kind else -1].hold(error)
             self.lockout.take(error)
             self._on_error(error)
             if error is exc:
                 raise
             raise error from exc
         else:
-            self.gate.served()
+            for gate in self._gates(lane):
+                gate.served()
             if self.lockout.served(operation):
                 self._on_mended()
             return result
 
     def _delay(
-        self, error: FoxtrotError, tries: int, kind: OperationKind, remaining: float
+        self, error: FoxtrotError, tries: int, kind: OperationKind, remaining: float, lane: Lane
     ) -> float | None:
         """Seconds to wait before the next try; None when there must be none."""
-        if not error.recoverable or tries >= self._policy.max_retries:
-            return None
-        if error.category is ErrorCategory.ORDER_EXECUTION:
-            return None  # an answer about an order is followed by a look-up, not by the same again
-        if error.outcome is Outcome.UNKNOWN and kind is OperationKind.NOT_IDEMPOTENT:
+        if tries >= self._policy.max_retries or not _is_retried(error, kind):
             return None
         try:
             return compute_delay(
                 self._retry,
                 tries,
                 self._rng,
-                retry_after=self._floor(error),
+                retry_after=self._floor(lane, error),
                 remaining=remaining,
             )
         except RetryDeadlineError:
             return None
 
-    def _floor(self, error: FoxtrotError) -> float | None:
+    def _floor(self, lane: Lane, error: FoxtrotError) -> float | None:
         # The hints of a table ("try in 5 s", "wait a minute") are for those who have nothing
         # better; the backoff is better. A breaker and the gate, which took what the venue named,
         # are binding.
         if isinstance(error, CircuitBreakerOpenError):
             # None where it names no time, its probes being under way: the backoff, not at once.
-            return max(error.retry_after or 0.0, self.gate.wait) or None
-        return self.gate.wait or None
+            return max(error.retry_after or 0.0, self._wait(lane)) or None
+        return self._wait(lane) or None
+
+    def _gates(self, lane: Lane) -> tuple[RateGate, ...]:
+        """What a call of the lane goes through: its own gate, where it has one, and the common.
+
+        What a venue asks of new orders alone keeps no cancel waiting.
+        """
+        return (self.order_gate, self.gate) if lane is Lane.ORDERS else (self.gate,)
+
+    def _wait(self, lane: Lane) -> float:
+        return max(gate.wait for gate in self._gates(lane))
+
+
+def _is_retried(error: FoxtrotError, kind: OperationKind) -> bool:
+    if error.category is ErrorCategory.ORDER_EXECUTION:
+        return False  # an answer about an order is followed by a look-up, not by the same again
+    is_doubtful = error.outcome is Outcome.UNKNOWN and kind is OperationKind.NOT_IDEMPOTENT
+    return error.recoverable and not is_doubtful
 
 
 def not_ready(

@@ -72,8 +72,19 @@ class Watch:
         """Check at every heartbeat until cancelled."""
         while True:
             await self._clock.sleep(self._policy.heartbeat_interval)
-            if not self._is_recovering(connection.name):
+            if self._is_recovering(connection.name):
+                self._check_prices(connection)
+            else:
                 await self._check(connection)
+
+    def _check_prices(self, connection: AdapterConnection) -> None:
+        """Recovery may be at work for long, on something else: what is stale is no longer ready."""
+        try:
+            connection.require_fresh()
+        except FoxtrotError as stale:
+            if connection.ready:
+                connection.ready = False
+                self._surfaced(self._of_stream(connection, stale))
 
     async def _check(self, connection: AdapterConnection) -> None:
         try:

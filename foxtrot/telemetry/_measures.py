@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from foxtrot.server.alerts import Alert
 from foxtrot.server.engine import AdapterSwitched, ErrorSurfaced
-from foxtrot.server.guard import CallRetried
+from foxtrot.server.guard import CallEnded, CallRetried
 from foxtrot.telemetry._instruments import (
     ADAPTER_SWITCHES,
     ALERTS,
@@ -64,6 +64,8 @@ class Measures:
                 yield Measure(RETRY_RESULTS, (name, kind.value))
             case CallRetried(adapter_name=adapter, operation=operation, delay=delay):
                 yield from _retry(adapter, operation, delay)
+            case CallEnded(operation=operation, result=result):
+                yield Measure(RETRY_RESULTS, (operation, result.value))
             case RecoveryEvent():
                 yield from self._recovery(record)
             case ErrorSurfaced(adapter_name=adapter, error=error):

@@ -28,6 +28,8 @@ BANNED = 418
 NO_ANSWERS = frozenset({BANNED, RATE_LIMITED})
 #: Binance's "too many new orders": of all requests, only new orders have to wait for it.
 ORDER_RATE_CODE = -1015
+#: OpenD's only code. It counts every call by itself: what it says of a new order holds no other.
+OPEND_CODE = -1
 #: Binance's "no such order": an answer to a look-up, and no error.
 NO_SUCH_ORDER_CODE = -2013
 #: Binance's refusals of an order as such: the same numbers will be refused again.
@@ -58,6 +60,12 @@ class Request:
         if self.outcome == "ok":
             return True
         return self.outcome == "error" and self.status < 500 and self.status not in NO_ANSWERS
+
+    @property
+    def is_of_orders_only(self) -> bool:
+        """Whether a limit that refused it is one on new orders, and on nothing else."""
+        is_opends = self.code == OPEND_CODE and self.operation == PLACE
+        return is_opends or self.code == ORDER_RATE_CODE
 
     @property
     def is_refused_for_good(self) -> bool:
@@ -103,6 +111,9 @@ class Links:
         self._venues: dict[str, str] = {}
         self._recent: deque[str] = deque()
         self._holds: dict[str, list[Hold]] = {}
+        # Whether of new orders only, and the latest end. It outlives the holds: a call may wait
+        # through one that was over before it came back.
+        self._quiet_until: dict[tuple[str, bool], float] = {}
         self._open: dict[str, str] = {}
         self._opened_at: dict[str, float] = {}
         self._attempts: dict[str, deque[float]] = {}
@@ -119,12 +130,13 @@ class Links:
 
     def held_until(self, adapter: str, operation: str, t: float) -> float:
         """Until when the venue has told `adapter` not to send `operation`; `t` when it has not."""
-        holds = self._holds.get(adapter, ())
-        return max((hold.until for hold in holds if hold.covers(operation, t)), default=t)
+        kinds = (False, True) if operation == PLACE else (False,)
+        until = max(self._quiet_until.get((adapter, kind), t) for kind in kinds)
+        return until if t < until - 1e-6 else t
 
     def is_held(self, adapter: str, operation: str, t: float) -> bool:
         """Whether the venue has told `adapter` not to send `operation` at `t`."""
-        return any(hold.covers(operation, t) for hold in self._holds.get(adapter, ()))
+        return self.held_until(adapter, operation, t) > t
 
     def sent(self, event: Event) -> None:
         """Take link.sent."""
@@ -230,11 +242,13 @@ class Links:
             request_id=event.id,
             told=at(event),
             told_at=event.t,
-            orders_only=request.code == ORDER_RATE_CODE,
+            orders_only=request.is_of_orders_only,
             is_named=is_named,
         )
         live = [old for old in self._holds.get(request.adapter, ()) if old.until > event.t]
         self._holds[request.adapter] = [*live, hold]
+        kind = (request.adapter, hold.orders_only)
+        self._quiet_until[kind] = max(until, self._quiet_until.get(kind, 0.0))
         self._judgement(hold).judged += 1
 
     def _judge_holds(self, event: Event, adapter: str, operation: str) -> None:

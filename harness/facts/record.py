@@ -271,7 +271,12 @@ class Facts:
         """
         intent = self.ledger.intents.get(call.client_id)
         is_open = intent is not None and intent.is_open_at_venue
-        return is_open and call.adapter in self._failing_orders
+        return is_open and (call.adapter in self._failing_orders or self._are_orders_held(call))
+
+    def _are_orders_held(self, call: Call) -> bool:
+        """Whether the venue has told the adapter to send no new orders, but nothing of cancels."""
+        held = [self.links.is_held(call.adapter, each, call.invoked.t) for each in (PLACE, CANCEL)]
+        return held == [True, False]
 
     def _return(self, event: Event) -> None:
         call = self.calls.find(event.id)

@@ -145,6 +145,13 @@ def _none(_: MetricTally) -> str:
     return ""
 
 
+def _falsely_hopeful(tally: MetricTally) -> str:
+    falsely = tally.counts.get("false_recoverable", 0)
+    if falsely:
+        return f"{falsely} errors of what only a person can mend are called recoverable"
+    return ""
+
+
 def _too_often_open(tally: MetricTally) -> str:
     healthy, falsely = tally.counts.get("healthy_calls", 0), tally.counts.get("falsely_open", 0)
     if healthy and falsely / healthy > FALSE_OPEN_LIMIT:
@@ -159,6 +166,7 @@ def _too_silent(tally: MetricTally) -> str:
 
 _OBJECTIONS: Mapping[str, Callable[[MetricTally], str]] = {
     "breaker_effectiveness": _too_often_open,
+    "classification_coverage": _falsely_hopeful,
     "escalation_rate": _too_silent,
 }
 

@@ -190,13 +190,7 @@ def _had_a_chance(facts: Facts, incident: Incident) -> bool:
 def _recovered_alone(facts: Facts, incident: Incident) -> bool:
     if incident.restored is None or incident.was_left or _needed_operator(incident):
         return False
-    return incident.restored <= _cleared(incident) + facts.header.recovery_bound
-
-
-def _cleared(incident: Incident) -> float:
-    """From when on it could be repaired: the clearing, or the impact if that came later."""
-    impact = incident.impact or 0.0
-    return impact if incident.cleared is None else max(incident.cleared, impact)
+    return incident.restored <= facts.incidents.due(incident, facts.header.recovery_bound)
 
 
 def _needed_operator(incident: Incident) -> bool:
@@ -213,7 +207,7 @@ def _recovery(facts: Facts, incident: Incident) -> Recovery:
     return Recovery(
         kind=incident.plan.kind,
         total=round(max(end - impact, 0.0), 6),
-        residual=round(max(end - _cleared(incident), 0.0), 6),
+        residual=round(max(end - incident.repairable_since, 0.0), 6),
         detection=round(max(noticed - impact, 0.0), 6),
         is_censored=incident.restored is None,
     )

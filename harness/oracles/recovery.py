@@ -74,7 +74,7 @@ def recovery_within_bound(facts: Facts) -> InvariantResult:
         if incident.was_left:
             _judge_left(judgement, incident, facts.horizon)
             continue
-        due = max(incident.cleared, incident.impact or 0.0) + bound
+        due = facts.incidents.due(incident, bound)
         line = _lateness(incident, due)
         if incident.restored is None and facts.last_t < due:
             unwatched.append(f"{line}; the history ends at t={facts.last_t:.3f}s")

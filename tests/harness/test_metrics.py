@@ -147,9 +147,18 @@ def test_calling_everything_unknown_order_hides_nothing(story):
     assert counted(tale, "classification_coverage") == (0, 1)
 
 
-def test_hopeless_fault_called_recoverable_is_shown(story):
-    found = result(story({"recoverable": False}).outage(), "classification_coverage")
-    assert (found.details["hopeless"], found.details["false_recoverable"]) == (1, 1)
+@pytest.mark.parametrize("recoverable", [True, False])
+def test_hopeless_fault_must_not_be_called_recoverable(story, recoverable):
+    """Whoever believes it waits for what no waiting brings."""
+    tale = story({"recoverable": False}).outage(errors=False)
+    context = {"operation": "order.query"}
+    tale.error(12, "E-F1", "r-F1", recoverable=recoverable, context=context)
+    found = result(tale, "classification_coverage")
+    assert (found.details["hopeless"], found.details["false_recoverable"]) == (1, recoverable)
+    assert found.verdict is (Verdict.FAIL if recoverable else Verdict.PASS)
+    if recoverable:
+        why = "1 errors of what only a person can mend are called recoverable"
+        assert found.details["why"] == why
 
 
 # -- recovery, MTTR, escalation -----------------------------------------------------------------

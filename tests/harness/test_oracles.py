@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from harness.facts import fold
+from harness.metrics.tallies import TALLIES
 from harness.oracles import ORACLES, judge_invariants
 from harness.results import Verdict
 
@@ -296,6 +297,44 @@ def test_cancel_of_an_order_that_is_not_open_puts_nothing_to_the_test(story):
     assert not ask(tale, "cancels_get_through").exercised
 
 
+@pytest.mark.parametrize(("code", "expected"), [(-1015, FAIL), (-1003, OPEN)])
+def test_cancel_waits_only_for_what_the_venue_has_asked_of_cancels_too(story, code, expected):
+    """Of too many new orders Binance speaks to new orders alone; of too many requests to all."""
+    tale = story().probe(1).sent(5, "r0", client_id="c0").venue_order(5, "v0", client_id="c0")
+    tale.invoke(11, "o1", client_id="c1").sent(11, "r1", client_id="c1")
+    tale.add(11, "venue.refused", "r1", code=code, status=429, until=30.0)
+    tale.done(11, "r1", "error", status=429)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert verdict(tale, "cancels_get_through") is expected
+
+
+@pytest.mark.parametrize(("first_ends", "expected"), [(20.0, OPEN), (11.5, FAIL)])
+def test_cancel_that_waited_through_a_hold_is_excused_though_a_later_one_asked_less(
+    story, first_ends, expected
+):
+    """A refusal of new orders makes nobody forget what an earlier one asked of all."""
+    tale = cancelled(story, send=False)
+    tale.events[-2:] = []
+    for t, request, code, until in ((11.2, "r2", -1003, first_ends), (21, "r3", -1015, 22.0)):
+        tale.sent(t, request)
+        tale.add(t, "venue.refused", request, code=code, status=429, until=until)
+        tale.done(t, request, "error", status=429)
+        if request == "r2":
+            tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels")
+    tale.sent(23, "r4", "order.cancel", client_id="c0", lane="cancels").done(23, "r4")
+    assert verdict(tale.back(24, "o2"), "cancels_get_through") is expected
+
+
+def test_shorter_hold_takes_nothing_from_a_longer_one(story):
+    tale = cancelled(story, send=False)
+    tale.events[-2:] = []
+    for t, request, until in ((11.2, "r2", 30.0), (11.3, "r3", 11.6)):
+        tale.sent(t - 0.1, request).add(t, "venue.refused", request, status=429, until=until)
+        tale.done(t, request, "error", status=429)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert verdict(tale, "cancels_get_through") is OPEN
+
+
 def test_cancel_held_back_while_new_orders_work_is_another_matter(story):
     tale = story({"blocks": ["order.place"]}).probe(1).sent(5, "r0", client_id="c0")
     tale.venue_order(5, "v0", client_id="c0").begin(10)
@@ -407,6 +446,52 @@ def test_fault_without_a_healing_is_a_breach(story):
 def test_late_recovery_is_a_breach(story, restored):
     tale = story({}).outage(restored=restored).finished()
     assert verdict(tale, "recovery_within_bound") is FAIL
+
+
+def overtaken(story, restored, blocks=("*",), adapter="A"):
+    """An outage from 10 to 30, due by 50, and from 35 to 45 another fault, on `adapter`."""
+    second = {"id": "F2", "begin": 35.0, "end": 45.0, "blocks": list(blocks)}
+    tale = story({}, second).outage(restored=None).begin(35, "F2")
+    tale.fired(35, "F2", "r2", "order.query", adapter=adapter).end(45, "F2")
+    return tale.probe(restored).probe(restored + 0.5).finished()
+
+
+@pytest.mark.parametrize(("restored", "expected"), [(60.0, PASS), (60.1, FAIL)])
+def test_bound_of_a_recovery_stands_still_while_another_fault_lets_nothing_through(
+    story, restored, expected
+):
+    tale = overtaken(story, restored)
+    assert verdict(tale, "recovery_within_bound") is expected
+    tally = TALLIES["recovery_success_rate"](fold(tale.events))
+    assert (tally.hits, tally.n) == (expected is PASS, 1)
+
+
+@pytest.mark.parametrize(
+    ("others", "due"),
+    [
+        ([], 50.0),
+        ([(5, 25)], 50.0),
+        ([(20, 40)], 60.0),
+        ([(35, 45), (40, 48)], 63.0),
+        ([(35, 48), (40, 45)], 63.0),
+        ([(35, 45), (55, 58)], 63.0),
+        ([(52, 60)], 50.0),
+    ],
+)
+def test_no_second_is_taken_from_the_bound_twice_or_for_what_came_later(story, others, due):
+    """The outage was over at 30 s, and 20 s are allowed."""
+    plans = [{"id": f"O{n}", "begin": b, "end": e} for n, (b, e) in enumerate(others)]
+    facts = fold(story({}, *plans).outage(restored=32.0).events)
+    for number, (began, cleared) in enumerate(others):
+        other = facts.incidents.all[f"O{number}"]
+        other.began, other.cleared, other.adapters = began, cleared, ["A"]
+    assert facts.incidents.due(facts.incidents.all["F1"], 20.0) == due
+
+
+@pytest.mark.parametrize("other", [{"blocks": ("order.place",)}, {"adapter": "B"}])
+def test_bound_of_a_recovery_runs_on_while_another_fault_does_not_hinder_it(story, other):
+    assert verdict(overtaken(story, 50.0, **other), "recovery_within_bound") is PASS
+    assert verdict(overtaken(story, 50.1, **other), "recovery_within_bound") is FAIL
 
 
 def test_recovery_that_was_not_watched_to_its_bound_is_undecided(story):

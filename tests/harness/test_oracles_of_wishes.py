@@ -192,10 +192,18 @@ def test_the_next_refusal_begins_another_quiet(story):
     assert verdict(tale.sent(30.9, "r4"), "quiet_after_a_refusal") is FAIL
 
 
-def test_a_limit_on_new_orders_lets_the_others_go(story):
-    tale = told_to_be_quiet(story, code=-1015).sent(12, "r3", "order.cancel")
+@pytest.mark.parametrize("code", [-1015, -1])
+def test_a_limit_on_new_orders_lets_the_others_go(story, code):
+    tale = told_to_be_quiet(story, code=code).sent(12, "r3", "order.cancel")
     assert verdict(tale, "quiet_after_a_refusal") is PASS
     assert verdict(tale.sent(12, "r4"), "quiet_after_a_refusal") is FAIL
+
+
+def test_what_opend_says_of_another_call_than_a_new_order_holds_all(story):
+    tale = story(promises=PROMISES).sent(9, "r1", "order.cancel")
+    tale.add(9.6, "venue.refused", "r1", venue="A", status=429, code=-1)
+    tale.done(10, "r1", "error", status=429, delivered=True)
+    assert verdict(tale.sent(12, "r2", "orders.open"), "quiet_after_a_refusal") is FAIL
 
 
 def test_where_the_venue_names_a_time_that_time_counts(story):

@@ -113,6 +113,18 @@ class TestAWholeRun:
         assert last_look.seq < final[0]
         assert last_look.t >= 90.0  # after the settling, and not when the rhythm has it
 
+    def test_nobody_looks_at_markets_that_have_been_stopped(self, played):
+        """Nothing ticks there, which is nobody's fault; a slow venue makes it last for seconds."""
+        slow = {
+            "name": NAME,
+            "profile": "binance",
+            "symbols": {"BTCUSDT": {"price": 60_000.0}},
+            "latency": {"mean": "2s", "jitter": "0s"},
+        }
+        _, events = played(document={"venues": [slow]})
+        looks = of(events, "probe.sample")
+        assert the(events, "run.shutdown").t - looks[-1].t >= 4.0
+
     def test_nothing_new_is_traded_once_it_settles(self, played):
         _, events = played()
         settled = the(events, "run.settle").t

@@ -103,10 +103,10 @@ def a_retry_that_hides_its_attempts(mp):
     """Only the last attempt's error is told; that a reply was lost before, nobody learns."""
 
     def make(timed):
-        async def quietly(self, operation, attempt):
+        async def quietly(self, *args):
             surfaced, self._on_error = self._on_error, lambda _error: None
             try:
-                return await timed(self, operation, attempt)
+                return await timed(self, *args)
             finally:
                 self._on_error = surfaced
 
@@ -143,9 +143,9 @@ def an_answer_that_nobody_asked_the_venue_for(mp):
 
 def _in_a_context_of_their_own(mp):
     def make(timed):
-        async def detached(self, operation, attempt):
+        async def detached(self, *args):
             task = asyncio.get_running_loop().create_task(
-                timed(self, operation, attempt), context=contextvars.Context()
+                timed(self, *args), context=contextvars.Context()
             )
             try:
                 return await task

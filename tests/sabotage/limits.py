@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
 from foxtrot.server.gate import RateGate
 from foxtrot.server.guard import AdapterGuard
@@ -33,6 +34,11 @@ def a_ban_is_ignored(mp):
     mp.setattr(RateGate, "hold", _no_hold)
 
 
+def _requests_go_unasked(mp):
+    """The adapter does not ask the gate itself, request by request."""
+    mp.setattr(AdapterConnection, "_built", lambda self: self._build())
+
+
 @ROOM("ban", "nothing_sent_while_banned")
 def recovery_knocks_on_a_banned_door(mp):
     """Orders wait for the end of the ban; the recovery does not."""
@@ -40,6 +46,7 @@ def recovery_knocks_on_a_banned_door(mp):
     async def pass_through(_self):
         pass
 
+    _requests_go_unasked(mp)
     mp.setattr(RateGate, "pass_through", pass_through)
     mp.setattr(EngineExecutor, "wait", lambda _self, _error: 0.0)
 
@@ -52,10 +59,11 @@ def the_gate_is_on_one_lane_only(mp):
         async def attempt(self, lane, operation, work, *_):
             if lane is Lane.ORDERS:
                 self.gate.check()
-            return await self.breakers[lane].call_async(self._timed, operation, work)
+            return await self.breakers[lane].call_async(self._timed, lane, operation, work)
 
         return attempt
 
+    _requests_go_unasked(mp)
     wrap(mp, AdapterGuard, "_attempt", make)
 
 

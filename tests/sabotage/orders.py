@@ -294,10 +294,10 @@ def a_refused_order_is_sent_again_unchanged(mp):
     """The same numbers are refused once more, and once more, at the cost of the order limit."""
 
     def make(delay):
-        def wait(self, error, tries, kind, remaining):
+        def wait(self, error, tries, *rest):
             if error.category is ErrorCategory.ORDER_EXECUTION and tries < 2:
                 return 0.5
-            return delay(self, error, tries, kind, remaining)
+            return delay(self, error, tries, *rest)
 
         return wait
 

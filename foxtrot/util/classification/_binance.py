@@ -102,7 +102,9 @@ _TRANSPORT: Table = {
     -1010: Rule(refused("Read the matching engine's reason"), _ENGINE),
     -1013: Rule(refused("Fit the order to the symbol's filters"), _ENGINE),
     -1014: refused("Use a combination of order parameters that the venue supports"),
-    -1015: throttled("Send fewer orders; wait for the next window of the order limit"),
+    -1015: throttled(
+        "Send fewer orders; wait for the next window of the order limit", scope="operation"
+    ),
     -1016: _BUSY.but(action="Use another endpoint; this service shuts down"),
     -1020: malformed("Use an operation that the venue supports"),
     -1021: SKEW,

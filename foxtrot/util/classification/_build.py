@@ -93,6 +93,7 @@ def build(
             **{k: v for k, v in context.items() if v is not None},
             **({} if operation is None else {"operation": operation}),
             "retry_policy": policy,
+            "scope": entry.scope,  # dropped below where it is empty
             # Whether the venue named the time or nobody did: the second may be bettered.
             **({} if seconds is None else {"retry_after_source": _source_of(wait)}),
         },

@@ -346,6 +346,7 @@ def _entry_of(error: FoxtrotError) -> Entry:
         error.outcome,
         f"{error.retry_after:f}" if error.retry_after is not None else _named(policy),
         error.suggested_action or "Look at the cause",
+        str(error.context.get("scope", "")),
     )
 
 

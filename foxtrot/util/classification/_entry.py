@@ -53,6 +53,8 @@ class Entry:
         retry: `none`, seconds (`"5"`), `backoff`, `header|N` (the venue's Retry-After, else N
             seconds), `ban_until`, `resync_clock`, `reconnect`, `resubscribe` or `reconcile`.
         action: What a person, or the recovery, should do.
+        scope: Of a limit: `operation` where only more of what was asked for has to wait, empty
+            where every request has to.
 
     Raises:
         ValueError: `retry` is none of these.
@@ -64,6 +66,7 @@ class Entry:
     outcome: Outcome
     retry: str
     action: str
+    scope: str = ""
 
     def __post_init__(self) -> None:
         if _POLICY.fullmatch(self.retry) is None:
@@ -171,9 +174,9 @@ def denied(action: str, *, outcome: Outcome = Outcome.REJECTED) -> Entry:
     return Entry(ErrorCategory.AUTHENTICATION, _CRITICAL, False, outcome, "none", action)
 
 
-def throttled(action: str, *, retry: str = "header|60") -> Entry:
+def throttled(action: str, *, retry: str = "header|60", scope: str = "") -> Entry:
     """The venue asks for fewer requests."""
-    return Entry(ErrorCategory.RATE_LIMIT, _MEDIUM, True, Outcome.REJECTED, retry, action)
+    return Entry(ErrorCategory.RATE_LIMIT, _MEDIUM, True, Outcome.REJECTED, retry, action, scope)
 
 
 def stale(action: str) -> Entry:

@@ -44,7 +44,7 @@ _FAILURES: tuple[tuple[str, Entry], ...] = (
     (r"password", denied("Correct the trading password; a few wrong ones lock the account")),
     (r"unlock", _LOCKED),
     (r"frequen|too many requests|\d+ (times|requests) (every|per|in) \d+", throttled(
-        "Wait half a minute, then ask less often", retry="30")),
+        "Wait half a minute, then ask less often", retry="30", scope="operation")),
     (r"subscri\w* quota|quota .*subscri", _QUOTA),
     (r"not (been )?subscribed|subscribe .*first", stale("Subscribe, then ask again")),
     (r"insufficient|not enough|buying power|purchasing power", refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,15 @@ import pytest
 from foxtrot.adapter.dialect import BINANCE, FUTU, IB
 from foxtrot.adapter.session import VenueReply, VenueRequest
 from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.util.errors import DataValidationError, ErrorSeverity, Outcome
 from foxtrot.util.event import Event
 from foxtrot.util.object import SubscribeRequest
 
 
 class Led:
     """A session that is open, answers every request alike, and pushes what it is told to."""
+
+    body = b'{"subscribed": [], "next_order_id": 1}'
 
     def __init__(self) -> None:
         self._on_frame: Callable[[bytes], None] = lambda _frame: None
@@ -37,7 +41,7 @@ class Led:
         pass
 
     async def request(self, request: VenueRequest) -> VenueReply:
-        return VenueReply(status=200, body=b'{"subscribed": [], "next_order_id": 1}')
+        return VenueReply(status=200, body=self.body)
 
     def notice(self, code: int) -> None:
         self._on_frame(json.dumps({"type": "notice", "code": code, "msg": "x"}).encode())
@@ -83,3 +87,63 @@ def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
         True,
         True,
     ]
+
+
+class ByHand:
+    """A clock that stands still until it is moved."""
+
+    at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def wall(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self.at, dt.UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+RENAMED = b'{"new_balances": []}'
+
+
+def failed(adapter: SimulatedAdapter) -> DataValidationError:
+    with pytest.raises(DataValidationError) as caught:
+        asyncio.run(adapter.query_account())
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("body", "recoverable"),
+    [
+        (RENAMED, False),
+        (b'{"balances": [{"asset": "BTC", "new_free": 1.0, "locked": 0.0}]}', False),
+        (b'{"balances": [{"asset": "BTC", "free": "1.0", "locked": 0.0}]}', True),
+        (b'{"balances": [{"as', True),
+        (b"[]", True),
+        (b"", True),
+    ],
+)
+def test_only_a_reply_that_is_whole_and_lacks_a_field_is_beyond_recovery(
+    body: bytes, recoverable: bool
+) -> None:
+    """What is garbled may be whole the next time; a field that was renamed stays renamed."""
+    clock = ByHand()
+    adapter, session = connected(dialect=BINANCE, clock=clock)
+    session.body = body
+    for at, is_grave in ((0.0, False), (29.0, False), (30.0, not recoverable)):
+        clock.at = at
+        error = failed(adapter)
+        assert (error.recoverable, error.outcome) == (recoverable, Outcome.NONE)
+        assert error.severity is (ErrorSeverity.HIGH if is_grave else ErrorSeverity.MEDIUM)
+
+
+def test_field_that_is_back_in_between_was_missing_for_a_hiccup_only() -> None:
+    clock = ByHand()
+    adapter, session = connected(dialect=BINANCE, clock=clock)
+    for at, body in ((0.0, RENAMED), (20.0, b'{"balances": []}'), (40.0, RENAMED)):
+        clock.at, session.body = at, body
+        if body is RENAMED:
+            assert failed(adapter).severity is ErrorSeverity.MEDIUM
+        else:
+            assert asyncio.run(adapter.query_account()) == []

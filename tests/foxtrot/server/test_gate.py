@@ -230,6 +230,32 @@ def test_ceiling_is_forgotten_after_its_minute():
     assert pace.rate(63.0) > 100.0
 
 
+def test_refusal_of_who_went_first_says_nothing_of_how_fast_was_too_fast():
+    """He came too early. What an earlier refusal has shown stays."""
+    assert Pace(last_at=5.0).after_refusal(6.0) == Pace()
+    before = Pace(last_at=5.0, ceiling=8.0, ceiling_until=30.0)
+    assert before.after_refusal(6.0) == Pace(ceiling=8.0, ceiling_until=30.0)
+
+
+def test_line_is_gone_within_seconds_though_the_first_was_refused_twice(queue):
+    """A venue that names too short a time, or none, must not cost its orders a minute."""
+
+    async def body(queue):
+        queue.serves = False
+        closed(queue)
+        for number in range(60):
+            queue.come(number)
+        for _ in range(2):
+            await asyncio.sleep(10.1)
+            closed(queue)
+        queue.serves = True
+
+    times = queue(body).times
+    assert times[:2] == [10.0, 20.1]
+    assert times[2] == 30.2
+    assert times[-1] < 30.2 + 6.0
+
+
 def test_who_cannot_be_in_time_is_told_at_once(queue):
     async def body(queue):
         closed(queue)

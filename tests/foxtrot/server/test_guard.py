@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -11,6 +12,7 @@ import pytest
 from foxtrot.server.guard import AdapterGuard, not_ready
 from foxtrot.server.policy import POLICIES, BreakerPolicy, Lane
 from foxtrot.util.circuit_breaker import CircuitBreakerOpenError, CircuitState
+from foxtrot.util.classification import classify_code
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
@@ -29,7 +31,7 @@ class Scene:
     def __init__(self, loop, **policy):
         self.loop = loop
         self.clock = VirtualClock(loop)
-        self.errors, self.retries, self.attempts = [], [], []
+        self.errors, self.retries, self.ends, self.attempts = [], [], [], []
         self.guard = AdapterGuard(
             "A",
             policy=replace(POLICIES["default"], **policy),
@@ -37,6 +39,7 @@ class Scene:
             rng=Random(1),
             on_error=self.errors.append,
             on_retry=self.retries.append,
+            on_end=self.ends.append,
         )
 
     def script(self, *results):
@@ -85,6 +88,37 @@ def test_read_is_tried_again_until_it_succeeds(scene):
     assert len(s.errors) == 2
 
 
+@pytest.mark.parametrize(
+    ("results", "end"),
+    [
+        ([down(), "ok"], ("succeeded", 2, "")),
+        ([down(), down(), "ok"], ("succeeded", 3, "")),
+        ([down()], ("exhausted", 4, "reset")),
+        ([down(), OrderRejectionError("o1", "no money")], ("refused", 2, "no money")),
+        ([down(), down(recoverable=False)], ("refused", 2, "reset")),
+    ],
+)
+def test_end_of_a_call_that_was_tried_again_is_told_once(scene, results, end):
+    async def body(s):
+        with suppress(FoxtrotError):
+            await s.call(*results)
+
+    (told,) = scene(body, max_retries=3, breaker=BreakerPolicy(enabled=False)).ends
+    result, attempts, why = end
+    assert (told.adapter_name, told.operation) == ("A", "account")
+    assert (told.result, told.attempts) == (result, attempts)
+    assert why in str(told.error)
+
+
+@pytest.mark.parametrize("result", ["ok", OrderRejectionError("o1", "no money")])
+def test_call_that_was_tried_once_has_no_retries_to_tell_of(scene, result):
+    async def body(s):
+        with suppress(FoxtrotError):
+            await s.call(result)
+
+    assert scene(body).ends == []
+
+
 def test_unknown_outcome_of_what_may_not_be_repeated_is_not_repeated(scene):
     """The one retry that costs money."""
 
@@ -112,6 +146,160 @@ def test_what_is_safe_to_repeat_is_repeated(scene, kind, error):
         )
 
     assert len(scene(body).attempts) == 2
+
+
+def too_many(seconds=10.0, scope="operation"):
+    return RateLimitError("A", seconds, context={"scope": scope} if scope else {})
+
+
+async def refused_order(s, error, **options):
+    order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+    with pytest.raises(FoxtrotError):
+        await s.call(error, **order, deadline=1.0, **options)
+
+
+@pytest.mark.parametrize("lane", [Lane.CANCELS, Lane.QUERIES, Lane.STREAM])
+@pytest.mark.parametrize(("scope", "waits"), [("operation", 0.0), ("", 10.25)])
+def test_what_a_venue_asks_of_new_orders_alone_holds_nothing_else(scene, lane, scope, waits):
+    """A cancel that waits is an order that stays in the market."""
+
+    async def body(s):
+        await refused_order(s, too_many(scope=scope))
+        assert await s.call("ok", lane=lane, kind=READ) == "ok"
+
+    assert scene(body).attempts == [0.0, waits]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_held"),
+    [
+        (
+            ("binance", -1015, "Too many new orders; current limit is 50 orders per 10 SECOND."),
+            False,
+        ),
+        (("binance", -1003, "Too many requests."), True),
+        (("futu", -1, "This request is too frequent: at most 15 requests every 30 seconds"), False),
+        (("ib", 100, "Max rate of messages per second has been exceeded"), True),
+        (("http", 429, ""), True),
+    ],
+)
+def test_venue_that_counts_new_orders_by_themselves_still_takes_cancels(scene, answer, is_held):
+    async def body(s):
+        await refused_order(s, classify_code(*answer))
+        await s.call("ok", lane=Lane.CANCELS, operation="order.cancel", kind=IDEMPOTENT)
+
+    _, cancelled_at = scene(body).attempts
+    assert (cancelled_at > 0) is is_held
+
+
+def test_new_orders_wait_for_what_was_asked_of_them_and_leave_one_by_one(scene):
+    async def body(s):
+        await refused_order(s, too_many())
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        await asyncio.gather(*(s.call("ok", **order) for _ in range(3)))
+
+    first, *others = scene(body).attempts[1:]
+    assert first == 10.25
+    assert 10.7 < others[0] < others[1] < 12.3
+
+
+def test_order_refused_for_being_one_too_many_is_sent_again_when_it_may(scene):
+    async def body(s):
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        assert await s.call(too_many(), "ok", **order) == "ok"
+
+    assert scene(body).attempts == [0.0, 10.25]
+
+
+def test_limit_met_by_a_cancel_holds_everything(scene):
+    """Cancels have no gate of their own: to be too quiet is better than to be banned."""
+
+    async def body(s):
+        with pytest.raises(FoxtrotError):
+            await s.call(too_many(), lane=Lane.CANCELS, operation="order.cancel", deadline=1.0)
+        await s.call("ok")
+
+    assert scene(body).attempts == [0.0, 10.25]
+
+
+@pytest.mark.parametrize(("of_all", "of_orders"), [(5.0, 10.0), (10.0, 5.0)])
+def test_new_order_waits_for_both_gates(scene, of_all, of_orders):
+    async def body(s):
+        s.guard.gate.hold(too_many(of_all))
+        s.guard.order_gate.hold(too_many(of_orders))
+        await s.call("ok", lane=Lane.ORDERS, operation="order.place", kind=ONCE)
+
+    assert scene(body).attempts == [10.25]
+
+
+def test_gate_that_closes_while_the_order_waits_at_the_other_is_waited_for_too(scene):
+    async def body(s):
+        s.guard.gate.hold(too_many(5.0))
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        waiting = asyncio.create_task(s.call("ok", **order))
+        await s.clock.sleep(1.0)
+        s.guard.order_gate.hold(too_many(10.0))
+        await waiting
+
+    assert scene(body).attempts == [11.25]
+
+
+def test_stirred_order_leaves_the_line_of_its_own_gate(scene):
+    async def body(s):
+        s.guard.order_gate.hold(too_many())
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        wanted = [True]
+
+        def leave():
+            if not wanted[0]:
+                raise LookupError
+
+        waiting = asyncio.create_task(s.call("ok", **order, leave=leave))
+        await s.clock.sleep(1.0)
+        wanted[0] = False
+        s.guard.stir()
+        with pytest.raises(LookupError):
+            await waiting
+        assert s.loop.time() == 1.0
+
+    assert scene(body).attempts == []
+
+
+@pytest.mark.parametrize(
+    ("lane", "outcome"), [(Lane.QUERIES, Outcome.NONE), (Lane.CANCELS, Outcome.NOT_SENT)]
+)
+def test_attempt_of_several_requests_goes_no_further_once_the_gate_has_closed(scene, lane, outcome):
+    """And then waits for it as all the others do; to the venue it was no refusal."""
+
+    async def body(s):
+        async def attempt():
+            s.attempts.append(s.loop.time())
+            if len(s.attempts) == 1:
+                s.guard.gate.hold(too_many(10.0, scope=""))
+            s.guard.gate.check()
+            return "ok"
+
+        assert await s.guard.call(lane, "x", attempt, kind=READ) == "ok"
+        s.guard.gate.hold(too_many(10.0, scope=""))
+        with pytest.raises(RateLimitError) as caught:
+            await s.guard._timed(lane, "x", attempt)
+        assert caught.value.outcome is outcome
+        assert s.guard.gate.wait == 10.25
+
+    s = scene(body)
+    assert s.attempts == [0.0, 10.25, 10.25]
+    assert s.errors == []
+
+
+def test_served_order_ends_the_doubling_of_its_own_gate(scene):
+    async def body(s):
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        await refused_order(s, too_many(None))
+        await s.call("ok", **order)
+        await refused_order(s, too_many(None))
+        assert s.guard.order_gate.wait == pytest.approx(9.25, abs=1.1)
+
+    scene(body)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ def test_restart_during_a_ban_sends_nothing_before_it_ends(play):
     play(body)
 
 
+def test_restart_keeps_new_orders_waiting_that_were_too_many(play):
+    async def body(bench):
+        refusal = RateLimitError("ALPHA", 60.0)
+        bench.connection.guard.order_gate.hold(refusal)
+        again = engine_on(bench, ALPHA=None)
+        again.restore(json.loads(json.dumps(bench.engine.snapshot())))
+        guard = again.connections["ALPHA"].guard
+        assert (guard.order_gate.wait, guard.gate.wait) == (60.25, 0.0)
+
+    play(body)
+
+
 def test_restart_keeps_an_open_breaker_open(play, tools):
     async def body(bench):
         bench.link.rules["down"] = tools.Rule(sending=lambda _r: tools.Fail(tools.refused))
@@ -117,5 +129,23 @@ def test_adapters_of_one_scope_are_quiet_together_and_no_other_is(play):
         assert await engine.query_account("OTHER")
         assert engine.snapshot()["gates"].keys() == {"exchange", "OTHER"}
         await engine.close()
+
+    play(body)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_adapter_asks_the_gate_before_each_request_of_one_call(play, is_restarted):
+    """A look-up may take two, and what closes the gate comes from anywhere."""
+
+    async def body(bench):
+        if is_restarted:
+            await bench.connection.restart()
+        sent = len(bench.sent())
+        bench.connection.guard.gate.hold(RateLimitError("ALPHA", 60.0))
+        with pytest.raises(RateLimitError) as caught:
+            await bench.connection.adapter.query_account()
+        assert caught.value.outcome is Outcome.NOT_SENT
+        assert caught.value.context["gate"] == "closed"
+        assert len(bench.sent()) == sent
 
     play(body)

@@ -90,6 +90,25 @@ def test_heartbeat_reconciles_what_was_left_over(play, tools):
     assert surfaced(bench) == []
 
 
+@pytest.mark.parametrize("is_stale", [True, False])
+def test_price_that_goes_stale_while_recovery_is_at_work_ends_the_readiness(play, tools, is_stale):
+    """Recovery may be busy for long with something else, such as waiting until a gate opens."""
+
+    async def body(bench):
+        bench.engine._watch._is_recovering = lambda _name: True
+        if is_stale:
+            bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        await bench.clock.sleep(16.0)
+        assert bench.engine.is_ready("ALPHA") is not is_stale
+        await bench.clock.sleep(20.0)
+        bench.link.rules.clear()
+        told.extend(surfaced(bench))
+
+    told = []
+    play(body)
+    assert [error.context["code"] for error in told] == ["stale"] * is_stale
+
+
 def test_ping_that_breaks_from_inside_has_the_component_replaced(play):
     async def body(bench):
         async def ping():

@@ -70,6 +70,7 @@ result="failed"} 1
 foxtrot_recovery_steps_total{action="restart_component",adapter="A",category="connection",\
 result="succeeded"} 1
 foxtrot_retries_total{adapter="ALPHA",operation="order.place"} 2
+foxtrot_retry_results_total{operation="order.place",result="exhausted"} 1
 foxtrot_retry_wait_seconds_count{adapter="ALPHA",operation="order.place"} 2
 foxtrot_retry_wait_seconds_sum{adapter="ALPHA",operation="order.place"} 0.832""".splitlines()
 

@@ -105,6 +105,7 @@ def test_instruments_have_dotted_names_kinds_units_and_descriptions(
         "foxtrot.recovery.results": ("Sum", ""),
         "foxtrot.recovery.steps": ("Sum", ""),
         "foxtrot.retries": ("Sum", ""),
+        "foxtrot.retry.results": ("Sum", ""),
         "foxtrot.retry.wait": ("Histogram", "s"),
     }
 

@@ -58,7 +58,7 @@ def test_no_entry_contradicts_itself() -> None:
 
 def test_every_entry_says_all_and_leaves_nothing_to_a_default() -> None:
     """A class of errors fills what it is not told, which would hide what an entry forgot."""
-    kinds = (ErrorCategory, ErrorSeverity, bool, Outcome, str, str)
+    kinds = (ErrorCategory, ErrorSeverity, bool, Outcome, str, str, str)
     for name, entry in ENTRIES:
         values = (getattr(entry, field.name) for field in dataclasses.fields(entry))
         assert tuple(type(value) for value in values) == kinds, name
