@@ -1,12 +1,15 @@
-"""What a reply means that says yes, and does not hold what it must."""
+"""What it means when a reply says yes, or a price comes, and it does not hold what it must."""
 
 from __future__ import annotations
 
+import json
+
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from foxtrot.util.clock import Clock
-from foxtrot.util.errors import DataValidationError, ErrorSeverity, Outcome
+from foxtrot.util.errors import DataValidationError, ErrorSeverity, MarketDataError, Outcome
+from foxtrot.util.object import TickData
 
-__all__ = ["unreadable"]
+__all__ = ["check_price", "unread", "unreadable"]
 
 _CHANGES_STATE = frozenset({Operation.PLACE_ORDER, Operation.CANCEL_ORDER})
 
@@ -34,3 +37,35 @@ def unreadable(
         clock=clock,
         context={"cause_type": type(why).__name__},
     )
+
+
+def unread(why: Exception, text: str, outcome: Outcome, clock: Clock) -> DataValidationError:
+    """The same where somebody else's library has read the reply: `text`, "" if that is gone."""
+    return DataValidationError(
+        "reply",
+        f"cannot be read: {why!r}",
+        outcome=outcome,
+        recoverable=not (isinstance(why, KeyError) or _is_whole(text)),
+        clock=clock,
+        context={"code": "malformed"},
+    )
+
+
+def check_price(tick: TickData, adapter_name: str, clock: Clock) -> None:
+    """Raise MarketDataError for a price that is none."""
+    if tick.last_price > 0:
+        return
+    issue, name = f"a price of {tick.last_price:g}", tick.vt_symbol
+    context: dict[str, str | float] = {"adapter": adapter_name, "operation": "stream"}
+    context |= {"code": "corrupt", "vt_symbol": name, "data_age": 0.0}
+    raise MarketDataError(name, issue, clock=clock, context=context)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is JSON with names in it, an object or objects: one is missing then, or new."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return False
+    items = body if isinstance(body, list) else [body]
+    return bool(items) and all(isinstance(item, dict) and item for item in items)

@@ -24,6 +24,7 @@ from foxtrot.adapter._ccxt_bodies import (
     naming,
 )
 from foxtrot.adapter._ccxt_sockets import Sockets, close_client
+from foxtrot.adapter._replies import check_price, unread
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
@@ -33,7 +34,6 @@ from foxtrot.util.errors import (
     DataValidationError,
     ErrorCategory,
     FoxtrotError,
-    MarketDataError,
     Outcome,
 )
 from foxtrot.util.event import EventSink
@@ -43,7 +43,6 @@ from foxtrot.util.object import (
     OrderData,
     OrderRequest,
     SubscribeRequest,
-    TickData,
     TradeData,
 )
 
@@ -282,14 +281,22 @@ class CcxtAdapter(BaseAdapter):
                 return read(await call())
         except Exception as exc:
             # ccxt itself trips over some replies that are not what it expects.
-            unreadable = isinstance(exc, UNREADABLE)
-            error = self._unread(operation, exc) if unreadable else self._classified(exc, operation)
+            text = self._last_text() if isinstance(exc, UNREADABLE) else None
+            error = (
+                self._classified(exc, operation)
+                if text is None
+                else self._unread(operation, exc, text)
+            )
             error.context |= {"correlation_id": name, **naming(about)}
             if error is exc:
                 raise
             raise error from exc
         finally:
             CURRENT_REQUEST.reset(token)
+
+    def _last_text(self) -> str:
+        """The reply of just now: nothing is awaited between its arrival and here."""
+        return str(self._client.last_http_response) if self._client is not None else ""
 
     def _classified(self, exc: Exception, operation: str) -> FoxtrotError:
         if type(exc).__name__ in _ANSWERED_WITH_A_WAIT and self._client is not None:
@@ -304,15 +311,11 @@ class CcxtAdapter(BaseAdapter):
             )
         return error
 
-    def _unread(self, operation: str, exc: Exception) -> DataValidationError:
-        return DataValidationError(
-            "reply",
-            f"cannot be read: {exc!r}",
-            outcome=Outcome.UNKNOWN if operation in _CHANGES_STATE else Outcome.NONE,
-            recoverable=True,
-            clock=self._clock,
-            context={"adapter": self.adapter_name, "operation": operation, "code": "malformed"},
-        )
+    def _unread(self, operation: str, exc: Exception, text: str = "") -> DataValidationError:
+        outcome = Outcome.UNKNOWN if operation in _CHANGES_STATE else Outcome.NONE
+        error = unread(exc, text, outcome, self._clock)
+        error.context |= {"adapter": self.adapter_name, "operation": operation}
+        return error
 
     def _connected(self) -> Any:
         if self._client is None or not self._client.markets:
@@ -341,22 +344,11 @@ class CcxtAdapter(BaseAdapter):
         now = self._clock.wall()
         try:
             tick = self._read("stream", lambda: self._bodies.tick(body, symbol, now))
-            self._check_price(tick)
+            check_price(tick, self.adapter_name, self._clock)
         except FoxtrotError as error:
             self._push_error(error)
         else:
             self.on_tick(tick)
-
-    def _check_price(self, tick: TickData) -> None:
-        if tick.last_price <= 0:
-            issue, name = f"a price of {tick.last_price:g}", tick.vt_symbol
-            context: dict[str, str | float] = {
-                "adapter": self.adapter_name,
-                "operation": "stream",
-                "code": "corrupt",
-            }
-            context |= {"vt_symbol": name, "data_age": 0.0}
-            raise MarketDataError(name, issue, clock=self._clock, context=context)
 
     async def _watch_orders(self) -> None:
         while True:

@@ -237,9 +237,19 @@ class TestReplies:
             desk.server.conductor.impose({"kind": "malformed", "variant": variant, "first": 1})
             error = await desk.refused(desk.adapter.send_order(buys("mine-1")))
             assert error.outcome is Outcome.UNKNOWN
+            assert error.recoverable  # garbled on the way: the next may be whole
             assert error.context["client_id"] == "mine-1"
             assert error.context["correlation_id"] == "BINANCE-r2"
             assert await desk.adapter.query_order(named("mine-1")) is not None
+
+    async def test_one_whose_names_are_new_is_for_a_person_to_mend(self) -> None:
+        """It arrives whole every time, and can never be read."""
+        async with _desk() as desk:
+            desk.server.conductor.impose({"kind": "renamed_field", "first": 2})
+            placed = await desk.refused(desk.adapter.send_order(buys("mine-1")))
+            assert (placed.outcome, placed.recoverable) == (Outcome.UNKNOWN, False)
+            listed = await desk.refused(desk.adapter.query_open_orders())
+            assert (listed.category, listed.recoverable) == (ErrorCategory.VALIDATION, False)
 
     async def test_one_that_is_lost_leaves_the_outcome_unknown(self) -> None:
         """A timeout is no rejection."""

@@ -266,6 +266,7 @@ waits = st.floats(0.0, 1e6)
 
 @given(configs(), attempts, draws)
 @example(RetryConfig(exponential_base=2), 10**9, GREATEST)
+@example(RetryConfig(exponential_base=2, jitter_range=(0.0, 1.0)), 10**9, LEAST)
 def test_law_never_above_the_cap_and_no_overflow(
     config: RetryConfig, attempt: int, rng: random.Random
 ) -> None:
