@@ -205,6 +205,10 @@ class Links:
         if event.outcome != "clean" or event.details.get("by") != "client":
             self.troubled_at[adapter] = event.t
 
+    def unanswered(self, event: Event) -> None:
+        """Take link.ping: the streams gave no sign of life when they were asked for one."""
+        self.troubled_at[str(event.details["adapter"])] = event.t
+
     def _judge_close(self, event: Event, adapter: str, peace_since: float) -> None:
         opened_at = self._opened_at.get(adapter)
         if self._open.get(adapter) != event.id or opened_at is None:

@@ -81,6 +81,7 @@ class Facts:
             "fault.healed": self._fault_healed,
             "link.open": self._link_open,
             "link.close": self._link_close,
+            "link.ping": self.links.unanswered,
             "link.sent": self._link_sent,
             "link.done": self._link_done,
             "venue.order": self._venue_order,

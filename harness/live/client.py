@@ -100,6 +100,10 @@ class LiveLink:
         if connection_id:
             self._history.record("link.close", connection_id, outcome, adapter=self.name, by=by)
 
+    def unanswered(self, connection_id: str) -> None:
+        """Note that a ping had no answer in time."""
+        self._history.record("link.ping", connection_id, "lost", adapter=self.name)
+
     def now(self) -> float:
         """Seconds since the start of the run."""
         return self._now()
@@ -186,6 +190,14 @@ class LiveAdapter(CcxtAdapter):
             raise
         finally:
             self._link.opened(self.connection_id, outcome, began)
+
+    async def ping(self) -> None:
+        """Ask whether the streams are alive, and note when no answer came in time."""
+        try:
+            await super().ping()
+        except BaseException:  # who asks gives up by cancelling
+            self._link.unanswered(self.connection_id)
+            raise
 
     async def disconnect(self) -> None:
         """Close, and note it."""

@@ -64,6 +64,14 @@ def test_a_fault_of_another_sort_is_cause_until_the_bound_has_passed(story, t, e
     assert verdict(tale, "nothing_blocked_without_cause") is expected
 
 
+@pytest.mark.parametrize(("adapter", "expected"), [("A", PASS), ("B", FAIL)])
+def test_a_ping_without_an_answer_is_cause_to_block_on_its_own_link(story, adapter, expected):
+    tale = story({"blocks": []}).probe(9).begin(10)
+    tale.add(12, "link.ping", "c1", "lost", adapter=adapter)
+    tale.invoke(13, "o1", client_id="c1").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
 def test_a_wait_that_the_venue_asked_for_is_cause_to_block(story):
     tale = story().probe(9).sent(11, "r1").add(11, "venue.refused", "r1", status=429, until=95.0)
     tale.done(11, "r1", "error", status=429)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from foxtrot.util.event import EventEngine
 from harness.history import Event, History, read_history
 from harness.network import CURRENT_CALL
 
@@ -199,3 +200,23 @@ async def test_a_client_knows_the_venue_at_its_address_and_no_other(wire: Wire) 
         assert made.timeout == 8000
     finally:
         await made.close()
+
+
+@pytest.mark.parametrize("end", [TimeoutError, asyncio.CancelledError])
+async def test_a_ping_that_nobody_answers_is_noted_and_one_that_is_answered_is_not(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    """Who asks gives up by cancelling."""
+    ends: list[BaseException | None] = [None, end()]
+
+    async def ping(_self: object) -> None:
+        if (last := ends.pop(0)) is not None:
+            raise last
+
+    monkeypatch.setattr(client.CcxtAdapter, "ping", ping)
+    adapter = client.LiveAdapter(EventEngine(), "A", client=object, link=wire.link)
+    await adapter.ping()
+    with pytest.raises(end):
+        await adapter.ping()
+    (event,) = wire.events()
+    assert (event.kind, event.outcome, event.details) == ("link.ping", "lost", {"adapter": "A"})
