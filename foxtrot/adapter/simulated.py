@@ -95,6 +95,7 @@ class SimulatedAdapter(BaseAdapter):
         self._clock_offset = 0.0
         self._serials = serials or itertools.count(1)
         self._tick_sequence: dict[str, int] = {}
+        self._streams: tuple[str, ...] = ()
         self._user_sequence: int | None = None
         self._unreadable_since: dict[Operation, float] = {}
 
@@ -148,6 +149,7 @@ class SimulatedAdapter(BaseAdapter):
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Subscribe to the symbols and to the account's stream, on the open connection."""
+        self._streams = tuple(request.vt_symbol for request in requests)
         await self._request(
             Operation.SUBSCRIBE,
             {
@@ -394,8 +396,7 @@ class SimulatedAdapter(BaseAdapter):
             self._dialect.codes, code, words, adapter=self.adapter_name, operation="stream"
         )
         if error.category is ErrorCategory.MARKET_DATA:  # of every stream that there is
-            symbols = (f"{symbol}.{self.exchange.value}" for symbol in self._tick_sequence)
-            error.context |= {"vt_symbol": ", ".join(symbols), "data_age": 0.0}
+            error.context |= {"vt_symbol": ", ".join(self._streams), "data_age": 0.0}
         self.lost_streams |= code == self._dialect.lost_streams
         if error.severity is not ErrorSeverity.LOW:
             self._push_error(error)

@@ -70,6 +70,7 @@ class AdapterConnection:
         self._trusted_from = clock.now()
         self._failed_connects = 0
         self._is_silent = False
+        self._is_unproven = False  # came up, or was said to be cut, and nothing was answered since
         guard.is_down = self.is_down
         self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
         self._ticked = asyncio.Event()
@@ -90,9 +91,11 @@ class AdapterConnection:
     def require_line(self) -> None:
         """Raise, with outcome NOT_SENT, while what carries every request is known to be down.
 
-        No breaker has to learn it by requests that cannot leave.
+        No breaker has to learn it by requests that cannot leave. A gateway takes connections while
+        it has lost its venue: a new one is no better than none until something was answered on it.
         """
-        if self.adapter.one_connection and not self.adapter.connected:
+        is_dead = not self.adapter.connected or (self._is_unproven and not self.ready)
+        if self.adapter.one_connection and is_dead:
             soon = self._policy.heartbeat_interval
             raise not_ready(self.name, "its connection is down", self._clock, retry_after=soon)
 
@@ -117,6 +120,7 @@ class AdapterConnection:
         if self.is_closing:  # it came too late: shutdown has closed it already
             await self.disconnect()
             self.require_open()
+        self._is_unproven = True
         self._connected_at = self._trusted_from = self._clock.now()
         self._ticked_at.clear()
         self._report_due_since = None
@@ -142,7 +146,7 @@ class AdapterConnection:
     async def _ask_for_streams(self) -> None:
         wanted = tuple(self.subscriptions)
         await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
-        self._is_silent = False
+        self._is_silent = self._is_unproven = False
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Add subscriptions; they outlive the connection."""
@@ -190,6 +194,7 @@ class AdapterConnection:
         """
         # Where nobody recovers nobody would ever declare it ready again.
         is_cut = error.category is ErrorCategory.CONNECTION and self._policy.recovery
+        self._is_unproven |= is_cut
         if is_cut or self.adapter.lost_streams or not self.adapter.connected:
             self.ready = False
         self._ticked.set()  # who waits for ticks may wait in vain

@@ -142,6 +142,7 @@ class AdapterGuard:
         *,
         kind: OperationKind,
         deadline: float | None = None,
+        urgency: Lane | None = None,
         admit: Callable[[], None] = lambda: None,
         leave: Callable[[], None] = lambda: None,
     ) -> T:
@@ -153,6 +154,7 @@ class AdapterGuard:
             attempt: Makes one attempt; called anew for each.
             kind: Whether repeating is safe after an attempt whose outcome is unknown.
             deadline: Seconds for everything together; the lane's own when left out.
+            urgency: Whose place it takes in the gate's line; the lane's own when left out.
             admit: Raises a FoxtrotError with outcome NOT_SENT when the attempt may not go now.
             leave: Asked whenever a waiting call is stirred; what it raises ends the call. A call
                 is never stirred while an attempt of it is under way.
@@ -167,7 +169,8 @@ class AdapterGuard:
         while True:
             try:
                 admit()
-                result = await self._attempt(lane, operation, attempt, ends_at, admit, leave)
+                await self._pass_gates(lane, urgency or lane, ends_at, leave)
+                result = await self._attempt(lane, operation, attempt, admit)
             except FoxtrotError as error:
                 # Of a call that was tried once, "the breaker is open" is not the whole truth: what
                 # the last attempt that went out met with is what its caller has to know.
@@ -237,21 +240,23 @@ class AdapterGuard:
                     await self._stirred.wait()
                 leave()
 
+    async def _pass_gates(
+        self, lane: Lane, urgency: Lane, ends_at: float, leave: Callable[[], None]
+    ) -> None:
+        gates = self._gates(lane)
+        for gate in itertools.cycle(gates):
+            await gate.enter(urgency, self.adapter_name, deadline=ends_at, still_wanted=leave)
+            if gate is gates[-1] and not self._wait(lane):
+                return  # none has closed while it waited at the other
+
     async def _attempt(
         self,
         lane: Lane,
         operation: str,
         attempt: Callable[[], Awaitable[T]],
-        ends_at: float,
         admit: Callable[[], None],
-        leave: Callable[[], None],
     ) -> T:
-        """One attempt: through its gates, through the lane's breaker, in bounded time."""
-        gates = self._gates(lane)
-        for gate in itertools.cycle(gates):
-            await gate.enter(lane, self.adapter_name, deadline=ends_at, still_wanted=leave)
-            if gate is gates[-1] and not self._wait(lane):
-                break  # none has closed while it waited at the other
+        """One attempt: through the lane's breaker, in bounded time."""
         admit()  # once more: much may have changed while it waited
         self.lockout.check(lane)
         breaker = self.breakers[lane]

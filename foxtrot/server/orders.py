@@ -163,16 +163,17 @@ class OrderPipeline:
         connection: AdapterConnection,
         request: CancelRequest,
         *,
-        lane: Lane = Lane.QUERIES,
+        urgency: Lane = Lane.QUERIES,
         deadline: float | None = None,
     ) -> OrderData | None:
         """Ask the venue for an order and apply the answer. None: the venue knows no such order."""
         found = await connection.guard.call(
-            lane,
+            Lane.QUERIES,  # a question that fails must not open the breaker before cancels
             "order.query",
             lambda: connection.adapter.query_order(request),
             kind=OperationKind.READ,
             deadline=deadline,
+            urgency=urgency,
             admit=connection.require_line,
         )
         if found is not None:
@@ -186,7 +187,7 @@ class OrderPipeline:
         if seconds <= 0:
             return None  # the refusal itself came late; who asked has waited long enough
         try:
-            return await self.look_up(connection, request, lane=Lane.CANCELS, deadline=seconds)
+            return await self.look_up(connection, request, urgency=Lane.CANCELS, deadline=seconds)
         except FoxtrotError:
             return None  # surfaced by the guard; the refusal that led here stays the answer
 

@@ -55,16 +55,15 @@ def recovery_knocks_on_a_banned_door(mp):
 def the_gate_is_on_one_lane_only(mp):
     """New orders wait as asked; cancels and queries go out."""
 
-    def make(attempt_of):
-        async def attempt(self, lane, operation, work, *_):
+    def make(pass_gates):
+        async def of_orders(self, lane, *args):
             if lane is Lane.ORDERS:
-                self.gate.check()
-            return await self.breakers[lane].call_async(self._timed, lane, operation, work)
+                await pass_gates(self, lane, *args)
 
-        return attempt
+        return of_orders
 
     _requests_go_unasked(mp)
-    wrap(mp, AdapterGuard, "_attempt", make)
+    wrap(mp, AdapterGuard, "_pass_gates", make)
 
 
 @ROOM("shrinking_quota", "nothing_sent_before_retry_after")

@@ -13,6 +13,7 @@ import pytest
 from foxtrot.adapter.dialect import BINANCE, FUTU, IB
 from foxtrot.adapter.session import VenueReply, VenueRequest
 from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import DataValidationError, ErrorSeverity, Outcome
 from foxtrot.util.event import Event
 from foxtrot.util.object import SubscribeRequest
@@ -79,6 +80,15 @@ def test_subscriptions_made_anew_are_lost_no_more(way: str) -> None:
     request: list[SubscribeRequest] = []
     asyncio.run(adapter.subscribe(request) if way == "subscribe" else adapter.connect())
     assert not adapter.lost_streams
+
+
+def test_streams_that_the_venue_lost_are_named_though_none_has_ticked_yet() -> None:
+    adapter, session = connected(dialect=IB)
+    wanted = [SubscribeRequest(symbol=each, exchange=Exchange.IB) for each in ("AAPL", "MSFT")]
+    asyncio.run(adapter.subscribe(wanted))
+    session.notice(1101)
+    sink = adapter.event_engine
+    assert [event.data.context["vt_symbol"] for event in sink.events] == ["AAPL.IB, MSFT.IB"]
 
 
 def test_gateways_carry_requests_and_stream_over_one_connection() -> None:

@@ -15,6 +15,7 @@ from foxtrot.util.errors import (
     MarketDataError,
     Outcome,
 )
+from harness.network import Delay
 from harness.venue import Skew
 
 
@@ -171,6 +172,45 @@ def test_nothing_is_sent_over_a_connection_that_is_known_to_be_down(play, tools)
         assert len(bench.sent()) == sent
         assert {b.state for b in connection.guard.breakers.values()} == {CircuitState.CLOSED}
         bench.link.rules.clear()
+
+    play(body)
+
+
+def test_new_connection_carries_nothing_of_ours_until_something_was_answered_on_it(play, tools):
+    """A gateway opens its socket at once, and may have no venue behind it."""
+
+    async def body(bench):
+        connection = bench.connection
+        connection.adapter.one_connection = True
+        bench.link.rules["slow"] = tools.Rule(sending=tools.on(Operation.SUBSCRIBE, Delay(2.0)))
+        connecting = asyncio.create_task(connection.reconnect())
+        await bench.clock.sleep(1.0)
+        assert connection.adapter.connected
+        with pytest.raises(AdapterConnectionError) as caught:
+            connection.require_line()
+        assert caught.value.outcome is Outcome.NOT_SENT
+        await connecting
+        assert not connection.ready
+        connection.require_line()
+
+    play(body, recovery=False)
+
+
+@pytest.mark.parametrize("one_connection", [True, False])
+def test_line_that_is_said_to_be_cut_carries_nothing_until_it_is_ready_again(play, one_connection):
+    """The gateway says that it has lost its venue, while its socket stands."""
+
+    async def body(bench):
+        connection = bench.connection
+        connection.adapter.one_connection = one_connection
+        connection.saw_error(AdapterConnectionError("ALPHA", "lost its venue"))
+        if one_connection:
+            with pytest.raises(AdapterConnectionError):
+                connection.require_line()
+        else:
+            connection.require_line()
+        connection.ready = True
+        connection.require_line()
 
     play(body)
 

@@ -10,8 +10,9 @@ import pytest
 
 from foxtrot.adapter.session import Operation
 from foxtrot.server.policy import BreakerPolicy, EnginePolicy, Lane
+from foxtrot.util.circuit_breaker import CircuitState
 from foxtrot.util.constants import Direction, Status
-from foxtrot.util.errors import FoxtrotError, OrderRejectionError, Outcome
+from foxtrot.util.errors import FoxtrotError, OrderRejectionError, Outcome, RateLimitError
 from harness.kernel import run_virtual
 from harness.network import Delay
 
@@ -342,12 +343,35 @@ def test_fate_of_what_could_not_be_cancelled_is_as_urgent_as_the_cancel(play):
 
     async def body(bench):
         await bench.engine.send_order(bench.order("gone"), "ALPHA")
-        bench.connection.guard.breakers[Lane.QUERIES].force_open()
         await bench.engine.cancel_order(bench.by_id("gone"), "ALPHA")
+        bench.connection.guard.gate.hold(RateLimitError("ALPHA", retry_after=3.0))
+        waiting = [
+            asyncio.create_task(bench.engine.query_order(bench.by_id("gone"), "ALPHA"))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0)
         again = await bench.engine.cancel_order(bench.by_id("gone"), "ALPHA")
         assert again.status is Status.CANCELLED
+        assert not all(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
 
     play(body)
+
+
+def test_questions_that_fail_do_not_open_the_breaker_before_cancels(play, tools):
+    """What became of an order that could not be cancelled is a question, and fails as one."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("gone"), "ALPHA")
+        await bench.engine.cancel_order(bench.by_id("gone"), "ALPHA")
+        bench.link.rules["q"] = tools.Rule(sending=tools.on(QUERY, tools.Fail(tools.refused)))
+        with pytest.raises(OrderRejectionError):
+            await bench.engine.cancel_order(bench.by_id("gone"), "ALPHA")
+        states = {lane: b.state for lane, b in bench.connection.guard.breakers.items()}
+        assert states[Lane.CANCELS] is CircuitState.CLOSED
+        assert states[Lane.QUERIES] is not CircuitState.CLOSED
+
+    play(body, recovery=False)
 
 
 def test_cancel_of_what_the_venue_does_not_know_raises(play, tools):
