@@ -58,6 +58,10 @@ class BaseAdapter(ABC):
     #: Whether requests go over the stream connection. Then none is sent while that is down.
     one_connection: bool = False
 
+    #: Whether `query_open_orders` lists those too that have ended, so that an order which it does
+    #: not list is not there, and need not be asked for by itself.
+    lists_ended: bool = False
+
     #: Suffix of the venue's `vt_symbol`s. None: an order's own is taken as it is.
     exchange: Exchange | None = None
 

@@ -84,6 +84,7 @@ class SimulatedAdapter(BaseAdapter):
         self.request_timeout = request_timeout
         self.request_lifetime = 0.0 if dialect.is_ordered else recv_window
         self.one_connection = dialect.is_ordered
+        self.lists_ended = dialect.look_up is LookUp.BY_LIST
         self._session = session
         self._dialect = dialect
         self._memory = memory or OrderMemory()
@@ -222,7 +223,7 @@ class SimulatedAdapter(BaseAdapter):
             was_there = True  # it arrived after the open orders were listed: list them again
 
     async def _look_up_in_list(self, request: CancelRequest) -> OrderData | None:
-        orders = await self._listed({"ended": True})
+        orders = await self.query_open_orders()
         return next((each for each in reversed(orders) if each.orderid == request.orderid), None)
 
     async def _venue_id(self, request: CancelRequest) -> str:
@@ -233,13 +234,10 @@ class SimulatedAdapter(BaseAdapter):
         return self._memory.venue_id(request.orderid) or "0"
 
     async def query_open_orders(self) -> list[OrderData]:
-        """The account's open orders."""
-        return await self._listed({})
-
-    async def _listed(self, params: Mapping[str, Any]) -> list[OrderData]:
+        """The account's open orders; and those that have ended, where `lists_ended`."""
         return await self._request(
             Operation.OPEN_ORDERS,
-            params,
+            {"ended": True} if self.lists_ended else {},
             lambda body: [self._order(each) for each in body["orders"]],
         )
 

@@ -264,19 +264,26 @@ class AdapterGuard:
             return await breaker.call_async(self._timed, lane, operation, attempt)
         except FoxtrotError as error:
             if error.category is ErrorCategory.CONNECTION and error.context.get("attempted"):
-                self._corroborate(breaker, error)
+                self._corroborate(lane, error)
             raise
 
-    def _corroborate(self, breaker: CircuitBreaker, error: FoxtrotError) -> None:
-        """Open the lane at its first failure where the connection is seen to be down as well.
+    def _corroborate(self, lane: Lane, error: FoxtrotError) -> None:
+        """Open the lane at its first failure where something else says that the venue is away too.
 
         Two witnesses are enough: to have each lane find it out by failures of its own costs a dead
-        venue three requests of each, whenever the first of a kind comes along.
+        venue three requests of each, whenever the first of a kind comes along. The connection being
+        down is a witness for all; that new orders fail is one against questions, never cancels.
         """
+        breaker = self.breakers[lane]
         for _ in range(breaker.failure_threshold):
-            if not self.is_down() or breaker.state is not CircuitState.CLOSED:
+            if breaker.state is not CircuitState.CLOSED:
+                return
+            if not (self.is_down() or (lane is Lane.QUERIES and self._orders_fail())):
                 return
             breaker.acquire().failure(error)
+
+    def _orders_fail(self) -> bool:
+        return self.breakers[Lane.ORDERS].state is CircuitState.OPEN
 
     async def probe(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """One attempt of the recovery's: waits for the gate, and asks no breaker.

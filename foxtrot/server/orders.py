@@ -197,13 +197,18 @@ class OrderPipeline:
         Raises:
             FoxtrotError: The venue could not be asked. Nothing was changed by what did not come.
         """
+        before = self._unsettled(connection)
         listed = await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
         for order in listed:
             self.apply_order(connection, order)
-        open_ids = {order.vt_orderid for order in listed}
-        for order in self._oms.unsettled(connection.name):
-            if order.vt_orderid not in open_ids and order.vt_orderid not in self._sending:
+        seen = {order.vt_orderid for order in listed}
+        for vt_orderid, order in self._unsettled(connection).items():
+            if vt_orderid in seen:
+                continue
+            if not connection.adapter.lists_ended:
                 await self._ask_after(connection, order)
+            elif vt_orderid in before:  # what was sent since need not have been there to be listed
+                self._missed(connection, order)
         for symbol in self._symbols(connection):
             await self._fills.fetch(connection, symbol)
 
@@ -346,8 +351,9 @@ class OrderPipeline:
                 misses += await self.look_up(connection, by_id(order)) is None
                 expired_at = self._expired_at(connection, order)
                 if misses >= self._policy.unknown_misses and asked_at > expired_at:
-                    misses = 0
                     await self._conclude(connection, order, expired_at)
+                    if self._expired_at(connection, order) > expired_at:
+                        misses = 0  # it left once more; before, what was seen stays seen
             spent += wait + self._clock.now() - asked_at
         return self._known(order).status is not Status.UNKNOWN
 
@@ -397,9 +403,19 @@ class OrderPipeline:
         )
         if found is not None:
             self.apply_order(connection, found)
-        elif not order.status.is_final:
+        else:
+            self._missed(connection, order)
+
+    def _missed(self, connection: AdapterConnection, order: OrderData) -> None:
+        """The venue does not know an order that we may have sent."""
+        if not self._known(order).status.is_final:
             self._settle(order, Status.UNKNOWN)
             self.resolve_later(connection, order)
+
+    def _unsettled(self, connection: AdapterConnection) -> dict[str, OrderData]:
+        """What may still change, by id; what is being sent just now will be heard of."""
+        orders = self._oms.unsettled(connection.name)
+        return {o.vt_orderid: o for o in orders if o.vt_orderid not in self._sending}
 
     def _settle(self, order: OrderData, status: Status) -> None:
         changed = self._oms.settle(order.vt_orderid, status)

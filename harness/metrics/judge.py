@@ -13,6 +13,7 @@ from harness.metrics.tally import (
     Recovery,
     Target,
     bootstrap_mean,
+    chance_of,
     quantile,
     wilson,
 )
@@ -23,6 +24,10 @@ __all__ = ["judge_metrics", "metric_result"]
 FALSE_OPEN_LIMIT = 0.01
 #: Below this many, a miss that chance alone can explain decides nothing. It is judged in the pool.
 ENOUGH_FOR_A_MISS = 10
+#: As rare as what lies beyond one end of a 95 % interval. Exact, as Wilson's is not for a few: it
+#: takes none of one, where nine of ten are asked for, for more than chance.
+CHANCE = 0.025
+_OF_CALLS = frozenset({"breaker_effectiveness", "retry_success_rate"})
 #: From this many on, the largest of n values bounds the 95th percentile with 95 % confidence.
 ENOUGH_FOR_P95 = 59
 
@@ -80,7 +85,9 @@ def _ratio(tally: MetricTally, target: Target) -> MetricResult:
         details=details,
     )
     objection = _OBJECTIONS.get(tally.name, _none)(tally)
-    return _failed(result, objection) if objection else _told(result)
+    if objection:
+        return _failed(result, objection)
+    return _told(result, may_be_chance=_may_be_chance(result, tally, target))
 
 
 def _time(tally: MetricTally, target: Target) -> MetricResult:
@@ -101,7 +108,9 @@ def _time(tally: MetricTally, target: Target) -> MetricResult:
     )
     if not target.holds(details["residual_p95"]):
         return _failed(result, f"residual p95 is {details['residual_p95']:g} s, target {target}")
-    return _told(result)
+    # A mean of a few times to recovery is mostly how long the faults lasted. What the core itself
+    # took is held to the target by the residual, however few there are.
+    return _told(result, may_be_chance=True)
 
 
 def _confident(target: Target, value: float, interval: tuple[float, float]) -> Verdict:
@@ -114,13 +123,19 @@ def _confident(target: Target, value: float, interval: tuple[float, float]) -> V
     return Verdict.PASS if meets == {True} else Verdict.FAIL
 
 
-def _told(result: MetricResult) -> MetricResult:
-    """The result, or "too few" where it is a miss in a sample too small to tell one from chance.
+def _may_be_chance(result: MetricResult, tally: MetricTally, target: Target) -> bool:
+    """Whether a miss among few may be none. Of calls by the exact probability.
 
-    A mean of a few times to recovery is always that: it is mostly how long the faults lasted. What
-    the core itself took is held to the target by the residual, however few there are.
+    An incident is an event with a cause of its own: of those already what lies beyond the interval
+    counts, which with a few is stricter.
     """
-    may_be_chance = result.confident is not Verdict.FAIL or result.name == "mttr_seconds"
+    if tally.name not in _OF_CALLS or tally.n >= ENOUGH_FOR_A_MISS:
+        return result.confident is not Verdict.FAIL
+    return chance_of(tally.hits, tally.n, target) > CHANCE
+
+
+def _told(result: MetricResult, *, may_be_chance: bool) -> MetricResult:
+    """The result, or "too few" where it is a miss in a sample too small to tell one from chance."""
     is_miss = result.verdict is Verdict.FAIL and may_be_chance
     if not is_miss or result.n >= ENOUGH_FOR_A_MISS:
         return result

@@ -20,6 +20,7 @@ __all__ = [
     "Recovery",
     "Target",
     "bootstrap_mean",
+    "chance_of",
     "quantile",
     "wilson",
 ]
@@ -131,6 +132,13 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     margin = Z * math.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
     return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def chance_of(hits: int, n: int, target: Target) -> float:
+    """How likely `hits` in `n`, or worse, is where the true rate is the target's number. Exact."""
+    worse = range(hits + 1) if target.operator in {">", ">=", "=="} else range(hits, n + 1)
+    rate = target.number
+    return sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in worse)
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.facts import fold
 from harness.metrics import SEED_TARGETS, TALLIES, MetricTally, Target, judge_metrics, metric_result
-from harness.metrics.tally import bootstrap_mean, quantile, wilson
+from harness.metrics.tally import bootstrap_mean, chance_of, quantile, wilson
 from harness.results import Verdict
 
 
@@ -97,6 +97,53 @@ def test_few_hits_pass_the_point_but_not_the_confident_verdict():
     assert found.confident is Verdict.PASS
     found = metric_result(MetricTally("retry_success_rate", 1, 50), Target(">", 0.7))
     assert (found.verdict, found.confident) == (Verdict.FAIL, Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "target", "expected"),
+    [
+        (0, 1, Target(">", 0.9), Verdict.INCONCLUSIVE),  # one time in ten
+        (2, 4, Target(">", 0.9), Verdict.INCONCLUSIVE),  # one in nineteen
+        (0, 2, Target(">", 0.9), Verdict.FAIL),  # one in a hundred
+        (8, 9, Target(">", 0.9), Verdict.INCONCLUSIVE),
+        (9, 10, Target(">", 0.9), Verdict.FAIL),  # ten are enough, whatever chance can do
+    ],
+)
+def test_a_miss_among_few_decides_only_where_chance_cannot_explain_it(hits, n, target, expected):
+    """By the exact probability, which an interval only comes near to."""
+    found = metric_result(MetricTally("breaker_effectiveness", hits, n), target)
+    assert found.verdict is expected
+    assert found.details.get("too_few", False) is (expected is Verdict.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "hits", "n", "target", "expected"),
+    [
+        ("recovery_success_rate", 0, 1, Target(">", 0.8), Verdict.FAIL),
+        ("recovery_success_rate", 3, 4, Target(">", 0.8), Verdict.INCONCLUSIVE),
+        ("escalation_rate", 1, 1, Target("<", 0.1), Verdict.FAIL),
+        ("classification_coverage", 0, 1, Target("==", 1.0), Verdict.FAIL),  # all means all
+    ],
+)
+def test_an_incident_has_a_cause_and_is_chance_only_inside_the_interval(
+    name, hits, n, target, expected
+):
+    assert metric_result(MetricTally(name, hits, n), target).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "target", "expected"),
+    [
+        (0, 1, Target(">", 0.9), 0.1),
+        (1, 2, Target(">=", 0.5), 0.75),
+        (1, 2, Target("<", 0.5), 0.75),
+        (2, 2, Target("<=", 0.1), 0.01),
+        (3, 3, Target("==", 1.0), 1.0),
+        (2, 3, Target("==", 1.0), 0.0),
+    ],
+)
+def test_chance_is_that_of_so_many_or_worse(hits, n, target, expected):
+    assert chance_of(hits, n, target) == pytest.approx(expected)
 
 
 # -- classification -----------------------------------------------------------------------------

@@ -38,9 +38,9 @@ TRAPS = (
         row="§2.22 phantom",
         without="UNKNOWN for an order that the venue does not find",
         file=PIPELINE,
-        old="        elif not order.status.is_final:\n"
+        old="        if not self._known(order).status.is_final:\n"
         "            self._settle(order, Status.UNKNOWN)",
-        new="        elif not order.status.is_final:\n"
+        new="        if not self._known(order).status.is_final:\n"
         "            self._settle(order, Status.CANCELLED)",
         tests=(f"{ORDERS}::test_order_that_the_venue_forgot_becomes_unknown_not_cancelled",),
     ),

@@ -99,6 +99,14 @@ def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
     ]
 
 
+def test_lists_hold_what_has_ended_where_a_list_is_how_an_order_is_looked_up() -> None:
+    assert [connected(dialect=each)[0].lists_ended for each in (BINANCE, FUTU, IB)] == [
+        False,
+        True,
+        False,
+    ]
+
+
 class ByHand:
     """A clock that stands still until it is moved."""
 

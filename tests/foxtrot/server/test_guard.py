@@ -508,3 +508,23 @@ def test_foreign_exception_is_classified_with_its_cause(scene):
         assert caught.value.context["operation"] == "account"
 
     scene(body)
+
+
+@pytest.mark.parametrize(
+    ("orders_fail", "lane", "opens"),
+    [(True, Lane.QUERIES, True), (True, Lane.CANCELS, False), (False, Lane.QUERIES, False)],
+)
+def test_questions_stop_at_their_first_failure_where_new_orders_fail_already(
+    scene, orders_fail, lane, opens
+):
+    """Who asks seldom would be minutes in finding out; a cancel is worth the try."""
+
+    async def body(s):
+        breakers = s.guard.breakers
+        if orders_fail:
+            breakers[Lane.ORDERS].force_open()
+        with pytest.raises(FoxtrotError):
+            await s.call(AdapterConnectionError("A", "reset"), lane=lane, deadline=0.0)
+        assert (breakers[lane].state is CircuitState.OPEN) is opens
+
+    scene(body)

@@ -128,8 +128,22 @@ def test_resend_that_has_to_wait_gets_no_older_than_the_policy_says(play, tools)
         await bench.clock.sleep(60)
 
     bench = play(body, resend_within=20.0, recovery=False)
-    assert len(bench.sent("order.place")) == 1
+    ((first, _),) = bench.sent("order.place")
     assert story_of(bench, "o1")[-1] == "REJECTED"
+    # What was seen before the wait stays seen, since nothing has left: one more look is enough.
+    assert len([t for t, _ in bench.sent("order.query") if t > first + 20.0]) == 1
+
+
+def test_what_was_not_there_before_a_resend_says_nothing_after_it(play, tools):
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(sending=tools.on(PLACE, tools.Hang(), count=2))
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        await bench.clock.sleep(60)
+
+    looks = {"unknown_lookups": (8.0, 1.0), "unknown_misses": 3}
+    bench = play(body, **looks, resend_within=60.0, recovery=False)
+    _, (second, _), (third, _) = bench.sent("order.place")
+    assert len([t for t, _ in bench.sent("order.query") if second < t < third]) >= 3
 
 
 def test_order_that_nobody_can_settle_is_handed_to_a_person_once(play, tools):
@@ -473,10 +487,12 @@ def test_what_happened_while_away_is_known_before_ready(play, tools):
     play(body)
 
 
-def test_order_that_the_venue_forgot_becomes_unknown_not_cancelled(play, tools):
+@pytest.mark.parametrize("lists_ended", [False, True])
+def test_order_that_the_venue_forgot_becomes_unknown_not_cancelled(play, tools, lists_ended):
     """Neither listed nor found: that is no evidence of an end."""
 
     async def body(bench):
+        bench.connection.adapter.lists_ended = lists_ended
         await bench.engine.send_order(bench.order("o1"), "ALPHA")
         from foxtrot.adapter.session import VenueReply
         from harness.network import Replace
@@ -498,6 +514,42 @@ def test_order_that_the_venue_forgot_becomes_unknown_not_cancelled(play, tools):
         assert bench.status("o1") == "NOTTRADED"
 
     play(body)
+
+
+def test_one_list_answers_for_all_orders_where_it_holds_those_that_ended(play, tools):
+    """Venues that list everything count the lists: one for each order is refused before long."""
+
+    async def body(bench):
+        bench.connection.adapter.lists_ended = True
+        for name in ("rests", "goes"):
+            await bench.engine.send_order(bench.order(name), "ALPHA")
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        bench.link.rules["lost"] = tools.Rule(sending=tools.on(PLACE, tools.Hang(), count=1))
+        bench.link.rules["late"] = tools.Rule(replying=tools.on(CANCEL, tools.Hang(), count=1))
+        with pytest.raises(FoxtrotError):
+            await bench.engine.cancel_order(bench.by_id("goes"), "ALPHA")
+        await bench.engine.send_order(bench.order("lost"), "ALPHA")
+        asked = len(bench.sent())
+        await bench.engine.pipeline.reconcile(bench.connection)
+        assert [what for _, what in bench.sent()[asked:]] == ["orders.open", "trades"]
+        states = [bench.status(name) for name in ("rests", "goes", "lost")]
+        assert states == ["NOTTRADED", "CANCELLED", "UNKNOWN"]
+
+    play(body, recovery=False, deadlines={**EnginePolicy().deadlines, Lane.CANCELS: 4.0})
+
+
+def test_order_that_was_sent_while_the_list_was_made_is_not_missed_in_it(play, tools):
+    async def body(bench):
+        bench.connection.adapter.lists_ended = True
+        slow = tools.on(Operation.OPEN_ORDERS, Delay(2.0))
+        bench.link.rules["slow"] = tools.Rule(replying=slow)
+        reconciling = asyncio.create_task(bench.engine.pipeline.reconcile(bench.connection))
+        await bench.clock.sleep(1.0)
+        await bench.engine.send_order(bench.order("new"), "ALPHA")
+        await reconciling
+        assert story_of(bench, "new") == ["SUBMITTING", "NOTTRADED"]
+
+    play(body, recovery=False)
 
 
 def test_failed_question_changes_no_state(play, tools):
