@@ -112,7 +112,9 @@ class AdapterGuard:
         self.adapter_name = adapter_name
         self.gate = gate or RateGate(adapter_name, clock, policy.rate_limit_wait)
         # Venues count orders by account, and requests by address: this one is never shared.
-        self.order_gate = RateGate(f"{adapter_name}.orders", clock, policy.rate_limit_wait)
+        self.order_gate = RateGate(
+            f"{adapter_name}.orders", clock, policy.rate_limit_wait, counts=True
+        )
         # Where nobody recovers nobody tries refused credentials again, and each call has to.
         self.lockout = Lockout(adapter_name, clock, is_enabled=policy.recovery)
         self.breakers: dict[Lane, CircuitBreaker] = {
@@ -295,6 +297,8 @@ class AdapterGuard:
         return await self._timed(Lane.STREAM, operation, attempt)
 
     async def _timed(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        for gate in self._gates(lane):
+            gate.sent()
         try:
             async with asyncio.timeout(self._policy.call_timeout):
                 result = await attempt()

@@ -26,7 +26,7 @@ from foxtrot.util.classification._ib import IB_CODES
 from foxtrot.util.classification._python import ERRNOS, PYTHON_TYPES
 from foxtrot.util.classification._text import TEXT_RULES
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ErrorSeverity, FoxtrotError, Outcome
+from foxtrot.util.errors import ErrorCategory, ErrorSeverity, FoxtrotError, Outcome
 
 __all__ = ["Classifier", "classify", "classify_code"]
 
@@ -177,6 +177,7 @@ class Classifier:
                 "code": finding.code,
                 **context,
                 "classified_by": finding.classified_by,
+                "quota": _quota(finding.entry, reason),
             },
             outcome=settled_outcome(finding.entry, operation, is_answer=finding.is_answer),
             wait=evidence.wait_named(headers, reason, self.clock.wall()),
@@ -310,6 +311,10 @@ def classify_code(
     return _DEFAULT.classify_code(
         source, code, message, headers=headers, adapter=adapter, operation=operation
     )
+
+
+def _quota(entry: Entry, text: str) -> Mapping[str, int] | None:
+    return evidence.quota_named(text) if entry.category is ErrorCategory.RATE_LIMIT else None
 
 
 def _told(error: FoxtrotError, adapter: str | None, operation: str | None) -> FoxtrotError:

@@ -21,6 +21,7 @@ __all__ = [
     "headers_of",
     "http_status",
     "qualified_names",
+    "quota_named",
     "text_of",
     "venue_code",
     "venue_text",
@@ -37,6 +38,12 @@ _CCXT_VENUE = re.compile(r"^(\w+)\s")
 _BAN = re.compile(r"\bban(?:ned)?\b\D{0,20}\buntil\b\D{0,5}(\d{10}(?:\d{3})?)\b", re.IGNORECASE)
 _WAIT_TEXT = re.compile(
     r"(?:retry|try again)[\s_-]*(?:after|in)\"?[:=]?\s*(\d{1,6}(?:\.\d+)?)(?![\d.])\s*(ms|milli)?",
+    re.IGNORECASE,
+)
+# Counts of requests only. Request weight, which venues limit too, is not a count of anything.
+_QUOTA_TEXT = re.compile(
+    r"\b(\d{1,6}) (?:times|orders|requests) (?:every|in|per|within) (?:any )?"
+    r"(\d{1,5}) ?s(?:ec\w*)?\b",
     re.IGNORECASE,
 )
 _IB_PACKAGES = frozenset({"ib_async", "ib_insync", "ibapi"})
@@ -171,6 +178,14 @@ def _ban_wait(text: str, now: dt.datetime) -> float | None:
 def _text_wait(text: str) -> float | None:
     found = _WAIT_TEXT.search(text)
     return None if found is None else float(found[1]) / (1000 if found[2] else 1)
+
+
+def quota_named(text: str) -> Mapping[str, int] | None:
+    """`limit` requests in any `seconds`, where the text says so."""
+    found = _QUOTA_TEXT.search(text)
+    if found is None or not (int(found[1]) and int(found[2])):
+        return None
+    return {"limit": int(found[1]), "seconds": int(found[2])}
 
 
 def _is_number(value: str) -> bool:

@@ -61,6 +61,94 @@ def test_refusal_of_what_was_on_the_wire_already_does_not_double(gate):
     assert gate.wait == 10.25
 
 
+# What it counts.
+
+
+def one_too_many(limit=3, seconds=30):
+    context = {"retry_after_source": "default", "quota": {"limit": limit, "seconds": seconds}}
+    return RateLimitError("A", 30.0, context=context)
+
+
+@pytest.fixture
+def count():
+    """Runs calls that were sent at some times, a refusal after the last, and `body` after it."""
+
+    def run(sent_at, body, *, counts=True, refusal=None):
+        async def main(loop):
+            gate = RateGate("A", VirtualClock(loop), 10.0, counts=counts)
+            for at in sent_at:
+                await asyncio.sleep(at - loop.time())
+                gate.sent()
+            gate.hold(refusal or one_too_many())
+            return await body(gate, loop)
+
+        return run_virtual(main, max_time=1e6)
+
+    return run
+
+
+async def next_four(gate, loop):
+    times = []
+    for _ in range(4):
+        await gate.enter(Lane.ORDERS)
+        gate.sent()
+        gate.served()
+        times.append(round(loop.time(), 2))
+    return times
+
+
+def test_calls_go_when_the_count_that_the_venue_named_allows_one_more(count):
+    # Three in 30 s: each goes a quarter of a second more than 30 s after the third before it.
+    assert count([0.0, 5.0, 8.0, 9.0], next_four) == [35.25, 38.25, 39.25, 65.5]
+
+
+def test_count_that_allows_more_leaves_the_wait_of_our_own(count):
+    assert count([0.0], next_four)[0] == 10.25
+
+
+def test_refusal_that_the_count_explains_makes_the_next_wait_no_longer(count):
+    async def body(gate, loop):
+        await asyncio.sleep(20.0)
+        gate.hold(RateLimitError("A", None))
+        return gate.wait
+
+    assert count([0.0, 1.0, 2.0], body) == 10.25
+    assert count([0.0], body) == 20.25  # others ask in our name, or the venue counts otherwise
+
+
+def test_gate_that_others_pass_too_counts_nothing(count):
+    assert count([0.0, 5.0, 8.0, 9.0], next_four, counts=False)[0] == 19.25
+
+
+def test_count_is_forgotten_after_a_minute_without_a_refusal(count):
+    async def body(gate, loop):
+        await asyncio.sleep(60.0)
+        return await next_four(gate, loop)
+
+    assert count([0.0, 1.0, 2.0], body, refusal=one_too_many(3, 10))[-1] < 70.0
+
+
+def test_count_over_a_longer_time_is_remembered_for_four_times_that(count):
+    async def body(gate, loop):
+        await asyncio.sleep(600.0)
+        gate.sent()
+        gate.sent()
+        times = await next_four(gate, loop)
+        return times[0]
+
+    assert count([2.0], body, refusal=one_too_many(2, 160)) == 2.0 + 4 * 160
+
+
+def test_call_that_the_count_lets_go_too_late_is_refused_at_once(count):
+    async def body(gate, loop):
+        await asyncio.sleep(11.0)
+        with pytest.raises(RateLimitError) as caught:
+            await gate.enter(Lane.ORDERS, deadline=25.0)
+        return loop.time(), round(caught.value.retry_after, 2), caught.value.outcome
+
+    assert count([0.0, 1.0, 2.0], body) == (13.0, 17.25, Outcome.NOT_SENT)
+
+
 # How it opens.
 
 

@@ -211,6 +211,38 @@ def test_order_refused_for_being_one_too_many_is_sent_again_when_it_may(scene):
     assert scene(body).attempts == [0.0, 10.25]
 
 
+def one_too_many():
+    return classify_code(
+        "futu", -1, "This request is too frequent: at most 3 requests every 30 seconds"
+    )
+
+
+def test_new_orders_keep_to_the_count_that_the_venue_names(scene):
+    async def body(s):
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE, "deadline": 60.0}
+        for _ in range(3):
+            await s.call("ok", **order)
+        assert await s.call(one_too_many(), "ok", **order) == "ok"
+        for _ in range(3):
+            await s.call("ok", **order)
+
+    attempts = scene(body).attempts
+    assert attempts[:5] == [0.0, 0.0, 0.0, 0.0, 30.25]
+    assert attempts[6] < 32.0
+    assert attempts[7] == 60.5
+
+
+def test_count_of_one_kind_of_question_holds_no_other_call_longer(scene):
+    async def body(s):
+        for _ in range(3):
+            await s.call("ok")
+        with pytest.raises(FoxtrotError):
+            await s.call(one_too_many(), deadline=1.0)
+        await s.call("ok")
+
+    assert scene(body).attempts == [0.0, 0.0, 0.0, 0.0, 10.25]
+
+
 def test_limit_met_by_a_cancel_holds_everything(scene):
     """Cancels have no gate of their own: to be too quiet is better than to be banned."""
 

@@ -197,6 +197,33 @@ def test_the_message_says_who_was_limited_and_what_is_in_doubt() -> None:
     assert "order_id" not in unknown.context
 
 
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("This request is too frequent: at most 15 requests every 30 seconds", (15, 30)),
+        ("too many requests, 20 times in any 30s", (20, 30)),
+        ("Too many new orders; current limit is 50 orders per 10 SECOND.", (50, 10)),
+        ("This request is too frequent", None),
+        ("Too many requests; limit is 2400 request weight per 60 SECOND", None),
+        ("too many requests: 0 requests per 30 seconds", None),
+        ("too many requests: 15 requests per 0 seconds", None),
+        ("too many requests: 1234567 requests per 30 seconds", None),
+        ("too many requests: 15 requests per 1 shop", None),
+    ],
+)
+def test_a_limit_that_counts_requests_is_told_with_its_seconds(
+    text: str, quota: tuple[int, int] | None
+) -> None:
+    told = classify_code("binance", -1015, text).context.get("quota")
+    assert told == (quota and {"limit": quota[0], "seconds": quota[1]})
+
+
+def test_only_a_limit_has_a_quota() -> None:
+    error = classify_code("binance", -1121, "Invalid symbol, 15 requests every 30 seconds")
+    assert error.category is ErrorCategory.VALIDATION
+    assert "quota" not in error.context
+
+
 def test_an_adapter_is_no_symbol() -> None:
     """Nobody said of which instrument the prices are."""
     error = classify(Exception("sequence gap"), adapter="binance")
