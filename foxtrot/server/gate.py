@@ -6,8 +6,8 @@ next refusal. So it opens as a breaker does, and then as TCP does: one goes firs
 venue has answered it well do the others follow, faster and faster. A refusal on the way says how
 fast was too fast, and for a minute after it nobody goes at more than half of that.
 
-Where the refusal says how many may go in how many seconds, those who went are counted instead of
-guessing when the next may go.
+Where the refusal says how many may go in how many seconds, and not when the next may, those who
+went are counted.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class RateGate:
         scope: Whose requests it counts: an adapter's name, or what several adapters share.
         clock: Time.
         default_wait: Seconds to stay closed after a refusal that names no time.
-        counts: Keep to a number of calls that a refusal names. For a gate that all calls of that
-            count pass, and no others.
+        counts: Keep to a number of calls that a refusal names, where it names no time to wait.
+            For a gate that all calls of that count pass, and no others.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class RateGate:
         A refusal that names no time is answered by a wait of our own, which doubles while such
         refusals follow each other, unless our count explains them.
         """
-        self._learn(error.context.get("quota"))
         seconds = error.retry_after
         if seconds is None or error.context.get("retry_after_source") == "default":
+            self._learn(error.context.get("quota"))
             if self.wait > 0:
                 return  # the answer to a request that was on the wire already
             seconds = min(self._default_wait * 2.0**self._unnamed, _LONGEST_UNNAMED_WAIT)

@@ -120,6 +120,11 @@ def test_gate_that_others_pass_too_counts_nothing(count):
     assert count([0.0, 5.0, 8.0, 9.0], next_four, counts=False)[0] == 19.25
 
 
+def test_venue_that_says_when_the_next_may_go_is_believed(count):
+    told = RateLimitError("A", 5.0, context={"quota": {"limit": 3, "seconds": 30}})
+    assert count([0.0, 1.0, 2.0], next_four, refusal=told)[0] == 7.25
+
+
 def test_count_is_forgotten_after_a_minute_without_a_refusal(count):
     async def body(gate, loop):
         await asyncio.sleep(60.0)
