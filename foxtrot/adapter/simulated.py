@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number, parsed
 from foxtrot.adapter._replies import unreadable
+from foxtrot.adapter._shared import Shared
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.adapter.dialect import BINANCE, Dialect, LookUp, OrderMemory
 from foxtrot.adapter.session import Operation, Session, VenueReply, VenueRequest
@@ -42,6 +43,9 @@ from foxtrot.util.object import (
 __all__ = ["SimulatedAdapter"]
 
 T = TypeVar("T")
+
+# After a failure many orders are looked up at once, and a gateway lists them ten times in 30 s.
+_MOMENT = 0.05
 
 
 class SimulatedAdapter(BaseAdapter):
@@ -99,6 +103,7 @@ class SimulatedAdapter(BaseAdapter):
         self._streams: tuple[str, ...] = ()
         self._user_sequence: int | None = None
         self._unreadable_since: dict[Operation, float] = {}
+        self._listing = Shared(self.query_open_orders, _MOMENT)
 
     async def connect(self, setting: Mapping[str, Any] | None = None) -> None:
         """Open the stream connection. Subscriptions are made by `subscribe`."""
@@ -223,7 +228,7 @@ class SimulatedAdapter(BaseAdapter):
             was_there = True  # it arrived after the open orders were listed: list them again
 
     async def _look_up_in_list(self, request: CancelRequest) -> OrderData | None:
-        orders = await self.query_open_orders()
+        orders = await self._listing.answer()
         return next((each for each in reversed(orders) if each.orderid == request.orderid), None)
 
     async def _venue_id(self, request: CancelRequest) -> str:

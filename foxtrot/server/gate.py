@@ -6,8 +6,8 @@ next refusal. So it opens as a breaker does, and then as TCP does: one goes firs
 venue has answered it well do the others follow, faster and faster. A refusal on the way says how
 fast was too fast, and for a minute after it nobody goes at more than half of that.
 
-Where the refusal says how many may go in how many seconds, and not when the next may, those who
-went are counted.
+Where the refusal says how many may go in how many seconds, and not when the next may, it is worked
+out from when the latest went.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import bisect
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +44,7 @@ _FULL_RATE = 100.0
 # How long a pace that was refused is remembered: limits are counted by the minute, or faster.
 _CEILING_SECONDS = 60.0
 
-# How many calls are remembered by when they went; a quota of more is not kept to.
+# How many calls are remembered by when they went; of a count of more nothing is worked out.
 _COUNTED = 1_000
 
 # A timer may fire a rounding error early, and must then not be set again for that.
@@ -98,24 +98,6 @@ class Pace:
         return Pace(ceiling=ceiling, ceiling_until=now + _CEILING_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Quota:
-    """At most `limit` calls in any `seconds`, as the venue said; kept to up to `until`.
-
-    It ends, because what a venue allows changes and it tells only who asks too much.
-    """
-
-    limit: int
-    seconds: float
-    until: float
-
-    def due_in(self, gone: Sequence[float], now: float) -> float:
-        """Seconds until one more may go, where the latest calls went at the times `gone`."""
-        if len(gone) < self.limit:
-            return 0.0
-        return max(0.0, min(gone[-self.limit] + self.seconds + _GATE_MARGIN, self.until) - now)
-
-
 @dataclass(slots=True, order=True)
 class _Place:
     """One call's place in the line."""
@@ -134,12 +116,12 @@ class RateGate:
         scope: Whose requests it counts: an adapter's name, or what several adapters share.
         clock: Time.
         default_wait: Seconds to stay closed after a refusal that names no time.
-        counts: Keep to a number of calls that a refusal names, where it names no time to wait.
-            For a gate that all calls of that count pass, and no others.
+        counted_wait: Up to how many seconds to stay closed for a count of calls that a refusal
+            names in place of a time. Zero, unless all calls of that count pass here and no others.
     """
 
     def __init__(
-        self, scope: str, clock: Clock, default_wait: float, *, counts: bool = False
+        self, scope: str, clock: Clock, default_wait: float, *, counted_wait: float = 0.0
     ) -> None:
         self.scope = scope
         self._clock = clock
@@ -147,8 +129,7 @@ class RateGate:
         self._opens_at = 0.0
         self._unnamed = 0
         self._pace: Pace | None = None
-        self._counts = counts
-        self._quota: _Quota | None = None
+        self._counted_wait = counted_wait
         self._gone: deque[float] = deque(maxlen=_COUNTED)
         self._line: list[_Place] = []
         self._numbers = itertools.count()
@@ -162,16 +143,15 @@ class RateGate:
         """Stay closed as long as the refusal asks; never shortens what an earlier one asked.
 
         A refusal that names no time is answered by a wait of our own, which doubles while such
-        refusals follow each other, unless our count explains them.
+        refusals follow each other and no count explains them.
         """
+        if self._gone:
+            self._gone.pop()  # what was refused is not counted
         seconds = error.retry_after
         if seconds is None or error.context.get("retry_after_source") == "default":
-            self._learn(error.context.get("quota"))
             if self.wait > 0:
                 return  # the answer to a request that was on the wire already
-            seconds = min(self._default_wait * 2.0**self._unnamed, _LONGEST_UNNAMED_WAIT)
-            if not self._counted():
-                self._unnamed += 1
+            seconds = self._unnamed_wait(error.context.get("quota"))
         self._close(seconds + _GATE_MARGIN)
 
     def sent(self) -> None:
@@ -219,7 +199,7 @@ class RateGate:
                 left = deadline - self._clock.now()
                 # A place further back has no time of its own; it can be told at once only that
                 # the gate itself opens too late.
-                if max(self.wait, self._counted()) > left or left <= _NOISE:
+                if self.wait > left or left <= _NOISE:
                     raise self._refusal(adapter_name)
                 await _woken(place, min(delay, left))
                 still_wanted()
@@ -290,16 +270,20 @@ class RateGate:
         if self._pace is not None and self.wait <= 0 and self._pace.is_over(now):
             self._pace = None
         paced = 0.0 if self._pace is None else self._pace.due_in(now)
-        return max(self.wait, paced, self._counted())
+        return max(self.wait, paced)
 
-    def _counted(self) -> float:
-        """Seconds until the venue's count of calls allows one more."""
-        return 0.0 if self._quota is None else self._quota.due_in(self._gone, self._clock.now())
-
-    def _learn(self, quota: Mapping[str, Any] | None) -> None:  # Any: context is not typed
-        if self._counts and quota is not None:
-            kept = max(_CEILING_SECONDS, 4 * quota["seconds"])
-            self._quota = _Quota(quota["limit"], quota["seconds"], self._clock.now() + kept)
+    def _unnamed_wait(self, quota: Mapping[str, Any] | None) -> float:  # Any: context is not typed
+        """Seconds to wait after a refusal that named no time, but perhaps a count of calls."""
+        if quota is not None and len(self._gone) >= quota["limit"]:
+            counted = float(self._gone[-quota["limit"]] + quota["seconds"] - self._clock.now())
+            if counted > 0:
+                # Venues count in their own ways: where it takes too long, trying costs no more
+                # than another refusal.
+                is_soon = counted <= self._counted_wait
+                return max(self._default_wait, counted) if is_soon else self._default_wait
+        seconds = min(self._default_wait * 2.0**self._unnamed, _LONGEST_UNNAMED_WAIT)
+        self._unnamed += 1
+        return seconds
 
     def _turn_in(self, place: _Place) -> float:
         return self._due_in() if self._line[0] is place else math.inf

@@ -113,7 +113,11 @@ class AdapterGuard:
         self.gate = gate or RateGate(adapter_name, clock, policy.rate_limit_wait)
         # Venues count orders by account, and requests by address: this one is never shared.
         self.order_gate = RateGate(
-            f"{adapter_name}.orders", clock, policy.rate_limit_wait, counts=True
+            f"{adapter_name}.orders",
+            clock,
+            policy.rate_limit_wait,
+            # Beyond their deadline no order waits; a second of it is for the way there and back.
+            counted_wait=policy.deadlines[Lane.ORDERS] - 1.0,
         )
         # Where nobody recovers nobody tries refused credentials again, and each call has to.
         self.lockout = Lockout(adapter_name, clock, is_enabled=policy.recovery)

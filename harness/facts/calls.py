@@ -14,7 +14,8 @@ __all__ = ["PROMPT", "Call", "Calls", "Retried"]
 #: Statuses after which the same request may succeed a moment later. A ban is none of them.
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504})
 LOOK_UP = "order.query"
-_LISTS = frozenset({"orders.open", "trades"})
+_OPEN_ORDERS = "orders.open"
+_LISTS = frozenset({_OPEN_ORDERS, "trades"})
 #: Seconds in which a call that nothing holds back is on its way.
 PROMPT = 1.0
 #: Ends of an attempt after which a state-changing request may have been executed.
@@ -94,6 +95,7 @@ class Calls:
         self.attempts = 0
         self.unsent = Judgement()
         self.unasked = Judgement()
+        self._listed_at = -1.0
         self.denied = Judgement()
         self.known_ids: set[str] = set()
         self._open: dict[str, Call] = {}
@@ -130,6 +132,14 @@ class Calls:
                 request.is_canary = call.canary
                 return call
         return None
+
+    def done(self, request: Request) -> None:
+        """A request is over. A list answers all who looked an order up before it left.
+
+        At whichever adapter: an order may have gone to a standby.
+        """
+        if request.operation == _OPEN_ORDERS and request.outcome == "ok":
+            self._listed_at = max(self._listed_at, request.sent)
 
     def find(self, call_id: str) -> Call | None:
         """The open call of that id."""
@@ -178,7 +188,8 @@ class Calls:
 
     def _judge_answer(self, event: Event, call: Call) -> None:
         self.unasked.judged += 1
-        if not call.attempts:
+        is_listed = call.operation == LOOK_UP and self._listed_at >= call.invoked.t
+        if not call.attempts and not is_listed:
             self.unasked.breach(
                 f"{at(event)}: {call.id} ({call.operation} {call.client_id}) came back ok, and "
                 f"nothing had been sent for it on {call.adapter}"

@@ -52,6 +52,7 @@ class Request:
     code: int | None = None
     retry_after: float | None = None
     until: float | None = None
+    full_until: float | None = None
     is_canary: bool = False
 
     @property
@@ -114,6 +115,7 @@ class Links:
         # Whether of new orders only, and the latest end. It outlives the holds: a call may wait
         # through one that was over before it came back.
         self._quiet_until: dict[tuple[str, bool], float] = {}
+        self._full_until: dict[str, float] = {}
         self._open: dict[str, str] = {}
         self._opened_at: dict[str, float] = {}
         self._attempts: dict[str, deque[float]] = {}
@@ -133,6 +135,10 @@ class Links:
         kinds = (False, True) if operation == PLACE else (False,)
         until = max(self._quiet_until.get((adapter, kind), t) for kind in kinds)
         return until if t < until - 1e-6 else t
+
+    def full_until(self, adapter: str) -> float:
+        """Until when the quota that the venue named to `adapter` allowed no new order."""
+        return self._full_until.get(adapter, 0.0)
 
     def is_held(self, adapter: str, operation: str, t: float) -> bool:
         """Whether the venue has told `adapter` not to send `operation` at `t`."""
@@ -165,6 +171,8 @@ class Links:
             request.retry_after = float(event.details["retry_after"])
         if event.outcome == "error" and request.status in {RATE_LIMITED, BANNED}:
             self._hold(event, request)
+            if request.is_of_orders_only and request.full_until is not None:
+                self._full_until[request.adapter] = request.full_until
         if request.outcome == "ok":
             self._forget_later(event.id)
         elif not request.is_answered:
@@ -182,6 +190,8 @@ class Links:
             request.retry_after = float(event.details["retry_after"])
         if event.details.get("until") is not None:
             request.until = float(event.details["until"])
+        if event.details.get("full_until") is not None:
+            request.full_until = float(event.details["full_until"])
 
     def opened(self, event: Event) -> None:
         """Take link.open."""

@@ -249,6 +249,7 @@ class Facts:
         self.links.done(event)
         self.ledger.done(event)
         if request is not None:
+            self.calls.done(request)
             self.incidents.link_ended(
                 event,
                 request.adapter,
@@ -356,8 +357,14 @@ class Facts:
             )
 
     def _must_work(self, call: Call) -> bool:
-        """Whether all was well at its venue, when it was asked for, for longer than the bound."""
+        """Whether all was well at its venue, when it was asked for, for longer than the bound.
+
+        No order has to get through that whoever goes by the venue's own quota cannot send in time.
+        """
         if call.adapter not in self._well_once or self.links.is_shutting_down:
+            return False
+        due = call.invoked.t + self.header.promises.deadline(call.lane)
+        if call.operation == PLACE and self.links.full_until(call.adapter) > due:
             return False
         since = self._peace_since(self.links.venue_of(call.adapter))
         return call.invoked.t - since > self.header.recovery_bound

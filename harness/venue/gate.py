@@ -8,6 +8,7 @@ a closed venue have paid their weight.
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TypedDict
 
 from foxtrot.adapter.session import Operation, VenueRequest
@@ -60,6 +61,7 @@ class Gate:
         self._order_rates = OrderRateLimiter(profile.order_rates, epoch)
         self._connects: dict[str, WindowCounter] = {}
         self._quotas: dict[tuple[str, Operation], WindowCounter] = {}
+        self._taken: dict[tuple[str, Operation], deque[float]] = {}
         self._is_locked = False
 
     def check(self, request: VenueRequest, source_ip: str, now: float) -> None:
@@ -200,17 +202,21 @@ class Gate:
         quota = self._profile.quotas.get(operation)
         if quota is None:
             return
-        counter = self._quotas.setdefault((source_ip, operation), WindowCounter(quota.seconds))
+        key = (source_ip, operation)
+        counter = self._quotas.setdefault(key, WindowCounter(quota.seconds))
+        taken = self._taken.setdefault(key, deque(maxlen=quota.limit))
         wall = self._epoch + now
         counter.roll(wall)
         if counter.used >= quota.limit:
             raise Refused(
                 Reason.QUOTA,
                 **self._told(counter.remaining(wall), now),
+                full_until=taken[0] + quota.seconds,
                 limit=quota.limit,
                 seconds=quota.seconds,
             )
         counter.used += 1
+        taken.append(now)
 
     def _told(self, wait: float, now: float) -> _Told:
         return {"retry_after": wait, "until": now + wait} if self._profile.tells_wait else {}

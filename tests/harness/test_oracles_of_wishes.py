@@ -251,6 +251,25 @@ def test_a_no_to_the_order_is_an_answer_and_a_no_to_who_asks_is_none(story, stat
     assert verdict(tale, "trading_resumes") is expected
 
 
+@pytest.mark.parametrize(
+    ("code", "operation", "full_until", "is_judged"),
+    [
+        (-1, "order.place", 80.5, False),  # it is due by 80
+        (-1, "order.place", 79.5, True),
+        (-1, "account", 80.5, True),
+        (-1003, "order.place", 80.5, True),
+    ],
+)
+def test_no_order_has_to_get_through_before_the_quota_of_orders_allows_it(
+    story, code, operation, full_until, is_judged
+):
+    tale = story({}, promises=PROMISES).sent(0, "r0", "time").probe(1).begin(10).end(30)
+    tale.invoke(60, "o1", client_id="c1").sent(60, "r1", operation, client_id="c1")
+    tale.add(60, "venue.refused", "r1", status=429, code=code, full_until=full_until)
+    tale.done(60, "r1", "error", status=429).back(61, "o1", "failed")
+    assert ask(tale, "trading_resumes").exercised is is_judged
+
+
 def test_a_fault_that_comes_while_the_call_waits_is_an_excuse(story):
     tale = story({}, {"id": "F2"}).probe(1).begin(10).end(30).invoke(60, "o1", client_id="c1")
     tale.begin(60.2, "F2").end(60.4, "F2").back(61, "o1", "unknown")

@@ -90,6 +90,26 @@ def test_an_answer_needs_a_request(story, is_sent, expected):
     assert verdict(tale.back(2, "o1"), "every_answer_was_asked_for") is expected
 
 
+@pytest.mark.parametrize(
+    ("operation", "listed_at", "outcome", "expected"),
+    [
+        ("order.query", 1.05, "ok", PASS),
+        ("order.query", 0.9, "ok", FAIL),  # it left before this was asked
+        ("order.query", 1.05, "reset", FAIL),
+        ("account", 1.05, "ok", FAIL),
+    ],
+)
+def test_a_list_answers_all_who_looked_an_order_up_before_it_left(
+    story, operation, listed_at, outcome, expected
+):
+    tale = story().sent(listed_at, "r1", "orders.open") if listed_at < 1 else story()
+    tale.invoke(1, "o1", operation, lane="queries")
+    if listed_at > 1:
+        tale.sent(listed_at, "r1", "orders.open")
+    tale.done(1.1, "r1", outcome)
+    assert verdict(tale.back(2, "o1"), "every_answer_was_asked_for") is expected
+
+
 def test_a_request_that_names_no_call_belongs_to_the_open_call_that_fits(story):
     """Else a core could hammer a dead venue in requests that are nobody's."""
     tale = story({}).begin(10).sent(11, "r1", "account").fired(11, "F1", "r1", "account")

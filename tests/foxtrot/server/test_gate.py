@@ -61,7 +61,7 @@ def test_refusal_of_what_was_on_the_wire_already_does_not_double(gate):
     assert gate.wait == 10.25
 
 
-# What it counts.
+# What it works out from a count.
 
 
 def one_too_many(limit=3, seconds=30):
@@ -70,88 +70,51 @@ def one_too_many(limit=3, seconds=30):
 
 
 @pytest.fixture
-def count():
-    """Runs calls that were sent at some times, a refusal after the last, and `body` after it."""
+def wait_after():
+    """How long a gate is closed that calls passed at these times, the last of which was refused."""
 
-    def run(sent_at, body, *, counts=True, refusal=None):
-        async def main(loop):
-            gate = RateGate("A", VirtualClock(loop), 10.0, counts=counts)
-            for at in sent_at:
-                await asyncio.sleep(at - loop.time())
-                gate.sent()
-            gate.hold(refusal or one_too_many())
-            return await body(gate, loop)
-
-        return run_virtual(main, max_time=1e6)
-
-    return run
-
-
-async def next_four(gate, loop):
-    times = []
-    for _ in range(4):
-        await gate.enter(Lane.ORDERS)
-        gate.sent()
-        gate.served()
-        times.append(round(loop.time(), 2))
-    return times
-
-
-def test_calls_go_when_the_count_that_the_venue_named_allows_one_more(count):
-    # Three in 30 s: each goes a quarter of a second more than 30 s after the third before it.
-    assert count([0.0, 5.0, 8.0, 9.0], next_four) == [35.25, 38.25, 39.25, 65.5]
-
-
-def test_count_that_allows_more_leaves_the_wait_of_our_own(count):
-    assert count([0.0], next_four)[0] == 10.25
-
-
-def test_refusal_that_the_count_explains_makes_the_next_wait_no_longer(count):
-    async def body(gate, loop):
-        await asyncio.sleep(20.0)
-        gate.hold(RateLimitError("A", None))
+    def wait(*sent_at, refusal=None, **options):
+        clock = Clock()
+        gate = RateGate("A", clock, 10.0, **{"counted_wait": 30.0, **options})
+        for clock.at in sent_at:
+            gate.sent()
+        gate.hold(refusal or one_too_many())
         return gate.wait
 
-    assert count([0.0, 1.0, 2.0], body) == 10.25
-    assert count([0.0], body) == 20.25  # others ask in our name, or the venue counts otherwise
+    return wait
 
 
-def test_gate_that_others_pass_too_counts_nothing(count):
-    assert count([0.0, 5.0, 8.0, 9.0], next_four, counts=False)[0] == 19.25
+def test_gate_opens_when_the_count_that_the_venue_named_allows_one_more(wait_after):
+    # Three in 30 s went: the next at 30, and a little later for the clocks. The fourth was refused.
+    assert wait_after(0.0, 1.0, 2.0, 3.0) == 27.25
 
 
-def test_venue_that_says_when_the_next_may_go_is_believed(count):
+def test_count_makes_no_wait_shorter(wait_after):
+    assert wait_after(0.0, 22.0, 24.0, 29.0) == 10.25
+
+
+def test_count_that_allows_more_leaves_the_wait_of_our_own(wait_after):
+    assert (
+        wait_after(1.0, 2.0, 3.0) == 10.25
+    )  # others ask in our name, or the venue counts otherwise
+
+
+def test_count_of_more_calls_than_are_remembered_is_left_alone(wait_after):
+    assert wait_after(*range(2_000), refusal=one_too_many(1_001, 1_999)) == 10.25
+
+
+def test_gate_that_others_pass_too_counts_nothing(wait_after):
+    assert wait_after(0.0, 1.0, 2.0, 3.0, counted_wait=0.0) == 10.25
+
+
+def test_count_that_asks_for_too_long_is_tried_before_it_is_believed(wait_after):
+    assert wait_after(0.0, 1.0, 2.0, 3.0, counted_wait=27.0) == 27.25
+    assert wait_after(0.0, 1.0, 2.0, 3.0, counted_wait=26.9) == 10.25
+
+
+def test_venue_that_says_when_the_next_may_go_is_believed(wait_after):
     told = RateLimitError("A", 5.0, context={"quota": {"limit": 3, "seconds": 30}})
-    assert count([0.0, 1.0, 2.0], next_four, refusal=told)[0] == 7.25
-
-
-def test_count_is_forgotten_after_a_minute_without_a_refusal(count):
-    async def body(gate, loop):
-        await asyncio.sleep(60.0)
-        return await next_four(gate, loop)
-
-    assert count([0.0, 1.0, 2.0], body, refusal=one_too_many(3, 10))[-1] < 70.0
-
-
-def test_count_over_a_longer_time_is_remembered_for_four_times_that(count):
-    async def body(gate, loop):
-        await asyncio.sleep(600.0)
-        gate.sent()
-        gate.sent()
-        times = await next_four(gate, loop)
-        return times[0]
-
-    assert count([2.0], body, refusal=one_too_many(2, 160)) == 2.0 + 4 * 160
-
-
-def test_call_that_the_count_lets_go_too_late_is_refused_at_once(count):
-    async def body(gate, loop):
-        await asyncio.sleep(11.0)
-        with pytest.raises(RateLimitError) as caught:
-            await gate.enter(Lane.ORDERS, deadline=25.0)
-        return loop.time(), round(caught.value.retry_after, 2), caught.value.outcome
-
-    assert count([0.0, 1.0, 2.0], body) == (13.0, 17.25, Outcome.NOT_SENT)
+    assert wait_after(0.0, 1.0, 2.0, 3.0, refusal=told) == 5.25
 
 
 # How it opens.
