@@ -16,7 +16,7 @@ from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import DataValidationError, ErrorSeverity, Outcome
 from foxtrot.util.event import Event
-from foxtrot.util.object import SubscribeRequest
+from foxtrot.util.object import CancelRequest, SubscribeRequest
 
 
 class Led:
@@ -105,6 +105,26 @@ def test_lists_hold_what_has_ended_where_a_list_is_how_an_order_is_looked_up() -
         True,
         False,
     ]
+
+
+def test_orders_that_are_looked_up_together_are_looked_up_in_one_list() -> None:
+    adapter, session = connected(dialect=FUTU)
+    session.body = b'{"orders": []}'
+    sent: list[VenueRequest] = []
+    answer = session.request
+
+    async def request(request: VenueRequest) -> VenueReply:
+        sent.append(request)
+        return await answer(request)
+
+    session.request = request  # type: ignore[method-assign]  # to count what is sent
+
+    async def look_up() -> None:
+        wanted = [CancelRequest(symbol="X", exchange=Exchange.FUTU, orderid=o) for o in "abc"]
+        assert await asyncio.gather(*map(adapter.query_order, wanted)) == [None] * 3
+
+    asyncio.run(look_up())
+    assert len(sent) == 1
 
 
 class ByHand:
