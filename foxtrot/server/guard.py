@@ -214,10 +214,7 @@ class AdapterGuard:
 
         The other lanes find out for themselves: that questions are answered says nothing of orders.
         """
-        breaker = self.breakers[Lane.QUERIES]
-        is_its_own_master = breaker.mode is BreakerMode.AUTOMATIC
-        if is_its_own_master and breaker.state is not CircuitState.CLOSED:
-            breaker.reset()
+        self._close(Lane.QUERIES)
 
     def stir(self) -> None:
         """Have every waiting call look whether there still is a point in waiting here."""
@@ -266,12 +263,25 @@ class AdapterGuard:
         admit()  # once more: much may have changed while it waited
         self.lockout.check(lane)
         breaker = self.breakers[lane]
+        was_closed = breaker.state is CircuitState.CLOSED
         try:
-            return await breaker.call_async(self._timed, lane, operation, attempt)
+            result = await breaker.call_async(self._timed, lane, operation, attempt)
         except FoxtrotError as error:
             if error.category is ErrorCategory.CONNECTION and error.context.get("attempted"):
                 self._corroborate(lane, error)
             raise
+        # Cancels are seldom asked for, and the next one may be the one that matters: what orders
+        # have just proved it need not find out by probes that others have to wait for.
+        if lane is Lane.ORDERS and not was_closed and breaker.state is CircuitState.CLOSED:
+            self._close(Lane.CANCELS)
+        return result
+
+    def _close(self, lane: Lane) -> None:
+        """Close the lane's breaker, unless somebody has it under his hand."""
+        breaker = self.breakers[lane]
+        is_its_own_master = breaker.mode is BreakerMode.AUTOMATIC
+        if is_its_own_master and breaker.state is not CircuitState.CLOSED:
+            breaker.reset()
 
     def _corroborate(self, lane: Lane, error: FoxtrotError) -> None:
         """Open the lane at its first failure where something else says that the venue is away too.

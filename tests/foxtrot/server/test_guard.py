@@ -494,6 +494,60 @@ def test_questions_go_out_at_once_when_the_connection_is_back(scene):
     scene(body)
 
 
+async def _fail_orders_and_cancels(s):
+    for lane in (Lane.ORDERS, Lane.CANCELS):
+        for _ in range(3):
+            with pytest.raises(FoxtrotError):
+                await s.call(down(outcome=Outcome.UNKNOWN), lane=lane, deadline=0.0)
+
+
+async def _order(s):
+    await asyncio.sleep(s.guard.breakers[Lane.ORDERS].retry_after() or 0.0)
+    assert await s.call("sent", lane=Lane.ORDERS, kind=ONCE) == "sent"
+
+
+def _cancels(s):
+    return s.guard.breakers[Lane.CANCELS].state
+
+
+def test_cancels_go_out_at_once_when_orders_are_answered_again(scene):
+    """Seldom asked for, they would find it out by probes, long after, and others wait for those."""
+
+    async def body(s):
+        await _fail_orders_and_cancels(s)
+        before = _cancels(s)
+        while s.guard.breakers[Lane.ORDERS].state is not CircuitState.CLOSED:
+            assert _cancels(s) is not CircuitState.CLOSED
+            await _order(s)
+        assert (before, _cancels(s)) == (CircuitState.OPEN, CircuitState.CLOSED)
+
+    scene(body)
+
+
+def test_cancels_that_a_person_stopped_stay_stopped(scene):
+    async def body(s):
+        await _fail_orders_and_cancels(s)
+        s.guard.breakers[Lane.CANCELS].force_open()
+        while s.guard.breakers[Lane.ORDERS].state is not CircuitState.CLOSED:
+            await _order(s)
+        assert _cancels(s) is CircuitState.OPEN
+
+    scene(body)
+
+
+def test_orders_that_never_failed_say_nothing_of_cancels(scene):
+    """A venue may fail at cancels alone."""
+
+    async def body(s):
+        for _ in range(3):
+            with pytest.raises(FoxtrotError):
+                await s.call(down(outcome=Outcome.UNKNOWN), lane=Lane.CANCELS, deadline=0.0)
+        await _order(s)
+        assert _cancels(s) is CircuitState.OPEN
+
+    scene(body)
+
+
 def test_rate_limits_leave_breakers_closed(scene):
     async def body(s):
         for _ in range(5):
