@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foxtrot.adapter.dialect import DIALECTS, LookUp
 from foxtrot.server.policy import POLICIES, EnginePolicy
 from foxtrot.util.errors import FoxtrotError
 from harness.faults.base import Fault
@@ -215,11 +216,16 @@ def announce(world: World, policy: EnginePolicy) -> None:
                 "profile": spec.profile,
                 "symbols": list(spec.symbols),
                 **({"standby_for": spec.standby_for} if spec.standby_for else {}),
+                **({"looks_up": "in a list"} if _looks_up_in_a_list(spec.profile) else {}),
             }
             for spec in scenario.venues
         },
         faults=[_plan(fault) for fault in world.nemesis.faults],
     )
+
+
+def _looks_up_in_a_list(profile: str) -> bool:
+    return DIALECTS[profile].look_up is LookUp.BY_LIST
 
 
 def _promises(policy: EnginePolicy) -> Mapping[str, Any]:  # Any: JSON

@@ -136,9 +136,11 @@ class Calls:
     def done(self, request: Request) -> None:
         """A request is over. A list answers all who looked an order up before it left.
 
-        At whichever adapter: an order may have gone to a standby.
+        Only where that is how orders are looked up; but for whichever adapter was asked, since the
+        order may have gone to a standby.
         """
-        if request.operation == _OPEN_ORDERS and request.outcome == "ok":
+        is_list = request.operation == _OPEN_ORDERS and request.outcome == "ok"
+        if is_list and self._links.looks_up_in_a_list(request.adapter):
             self._listed_at = max(self._listed_at, request.sent)
 
     def find(self, call_id: str) -> Call | None:

@@ -7,7 +7,9 @@ error can name any of these. Nothing else of a request outlives its reply.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.facts.judgement import Judgement, at
 from harness.history import Event
@@ -107,6 +109,7 @@ class Links:
         self.shutdown = Judgement()
         self.quiet = Judgement()
         self.quiet_seconds = 0.0
+        self.plans: Mapping[str, Any] = {}  # Any: JSON
         self.troubled_at: dict[str, float] = {}
         self.cancel_failed_at: dict[str, float] = {}
         self._venues: dict[str, str] = {}
@@ -124,6 +127,11 @@ class Links:
     def venue_of(self, adapter: str) -> str:
         """The venue that `adapter` talks to; its own name until a request has shown it."""
         return self._venues.get(adapter, adapter)
+
+    def looks_up_in_a_list(self, adapter: str) -> bool:
+        """Whether `adapter` finds an order in a list of them all, as its venue has nothing else."""
+        plan = self.plans.get(self.venue_of(adapter), {})
+        return bool(plan.get("looks_up") == "in a list")
 
     @property
     def is_shutting_down(self) -> bool:

@@ -170,6 +170,7 @@ class Facts:
         self.standbys = Standbys(self.header.venues)
         self.wishes = Wishes(self.header.promises)
         self.links.quiet_seconds = self.header.promises.quiet
+        self.links.plans = self.header.venues
         self.prices = Prices(2 * self.header.detection_budget)
         self.incidents.plan(self.header.faults.values(), self.header.detection_budget)
 

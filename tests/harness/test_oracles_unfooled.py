@@ -91,18 +91,21 @@ def test_an_answer_needs_a_request(story, is_sent, expected):
 
 
 @pytest.mark.parametrize(
-    ("operation", "listed_at", "outcome", "expected"),
+    ("operation", "listed_at", "outcome", "looks_up", "expected"),
     [
-        ("order.query", 1.05, "ok", PASS),
-        ("order.query", 0.9, "ok", FAIL),  # it left before this was asked
-        ("order.query", 1.05, "reset", FAIL),
-        ("account", 1.05, "ok", FAIL),
+        ("order.query", 1.05, "ok", "in a list", PASS),
+        ("order.query", 0.9, "ok", "in a list", FAIL),  # it left before this was asked
+        ("order.query", 1.05, "reset", "in a list", FAIL),
+        ("order.query", 1.05, "ok", "", FAIL),  # by its id, and a list comes for another reason
+        ("account", 1.05, "ok", "in a list", FAIL),
     ],
 )
 def test_a_list_answers_all_who_looked_an_order_up_before_it_left(
-    story, operation, listed_at, outcome, expected
+    story, operation, listed_at, outcome, looks_up, expected
 ):
-    tale = story().sent(listed_at, "r1", "orders.open") if listed_at < 1 else story()
+    tale = story(venues={"A": {"looks_up": looks_up}})
+    if listed_at < 1:
+        tale.sent(listed_at, "r1", "orders.open")
     tale.invoke(1, "o1", operation, lane="queries")
     if listed_at > 1:
         tale.sent(listed_at, "r1", "orders.open")

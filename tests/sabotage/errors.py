@@ -7,6 +7,7 @@ import contextvars
 import copy
 from dataclasses import replace
 
+from foxtrot.adapter._shared import Shared
 from foxtrot.server import alerts
 from foxtrot.server.alerts import AlertDesk
 from foxtrot.server.engine import ErrorSurfaced, MainEngine
@@ -139,6 +140,33 @@ def an_answer_that_nobody_asked_the_venue_for(mp):
         return []
 
     mp.setattr(MainEngine, "query_account", query_account)
+
+
+@ROOM("lost_acknowledgement", "every_answer_was_asked_for")
+def an_order_looked_up_in_our_own_books(mp):
+    """The answer is what was known before, and the question never leaves."""
+
+    async def query_order(self, request, adapter_name):
+        return self.oms.order(f"{adapter_name}.{request.orderid}")
+
+    mp.setattr(MainEngine, "query_order", query_order)
+
+
+@ROOM("futu_gateway_restart", "every_answer_was_asked_for")
+def an_order_looked_up_in_an_old_list(mp):
+    """Lists are dear there; so the last one is shown to whoever comes, however late."""
+
+    def make(answer):
+        lists = {}
+
+        async def remembered(self):
+            if self not in lists:
+                lists[self] = await answer(self)
+            return lists[self]
+
+        return remembered
+
+    wrap(mp, Shared, "answer", make)
 
 
 def _in_a_context_of_their_own(mp):
