@@ -196,7 +196,7 @@ def by_id(orderid="o1"):
     return CancelRequest(symbol="BTCUSDT", exchange=Exchange.BINANCE, orderid=orderid)
 
 
-async def until(condition, seconds=1.0):
+async def until(condition, seconds=10.0):
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends
@@ -401,15 +401,9 @@ async def test_push_after_the_loop_has_ended_is_lost_quietly():
     inner.push("1", TheirStatus.NOTTRADED)
 
 
-@pytest.fixture
-def policy():
-    return replace(
-        POLICIES["default"], heartbeat_interval=0.01, heartbeat_timeout=0.05, call_timeout=0.2
-    )
-
-
-async def test_engine_recovers_it_and_restarts_it(policy):
-    """Connection lost in a thread of its own: found by the heartbeat, connected again."""
+async def started(heartbeat_interval):
+    """An engine with an adapter that is connected, and an order at the venue."""
+    policy = replace(POLICIES["default"], heartbeat_interval=heartbeat_interval)
     engine = MainEngine(policy=policy)
     Binance.built = 0
     adapter = engine.add_adapter(UpstreamAdapter, "UP", build=Binance)
@@ -418,11 +412,23 @@ async def test_engine_recovers_it_and_restarts_it(policy):
     await engine.connect("UP", {"key": "k"})
     assert await engine.send_order(order(), "UP") == "UP.o1"
     await until(lambda: engine.oms.order("UP.o1").status is Status.NOTTRADED)
+    return engine, adapter
+
+
+async def test_engine_recovers_it():
+    """Connection lost in a thread of its own: found by the heartbeat, connected again."""
+    engine, adapter = await started(heartbeat_interval=0.01)
     adapter._inner.close()
     await until(lambda: len(adapter._inner.calls) >= 4 and engine.is_ready("UP"))
     names = [call[0] for call in adapter._inner.calls]
     assert names == ["connect", "close", "close", "connect"]
     assert adapter._inner.calls[3][1] == {"key": "k"}
+    await engine.close()
+
+
+async def test_engine_restarts_it():
+    """No heartbeat comes in between: it would find the adapter, half built, not connected."""
+    engine, adapter = await started(heartbeat_interval=60.0)
     await engine.connections["UP"].restart()
     assert Binance.built == 2
     assert engine.get_adapter("UP") is not adapter
