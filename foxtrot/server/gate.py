@@ -3,8 +3,8 @@
 Whoever waits at a closed gate waits in line: cancels first, then what the recovery asks, new
 orders, questions. When the gate opens, they would all leave within the same moment and earn the
 next refusal. So it opens as a breaker does, and then as TCP does: one goes first, and only when the
-venue has answered it well do the others follow, faster and faster. A refusal on the way says how
-fast was too fast, and for a minute after it nobody goes at more than half of that.
+venue has answered it well do the others follow, faster and faster. A refusal further on the way
+says how fast was too fast, and for a minute after it nobody goes at more than half of that.
 
 Where the refusal says how many may go in how many seconds, and not when the next may, it is worked
 out from when the latest went.
@@ -40,6 +40,10 @@ _LONGEST_UNNAMED_WAIT = 60.0
 # with each second, so that a hundred calls that waited are on their way after some six.
 _FIRST_RATE = 1.0
 _FULL_RATE = 100.0
+
+# A refusal so soon after the first good answer says that the quiet was not over, and nothing of how
+# fast was too fast: some seven calls have gone by then.
+_TELLING_SECONDS = 3.0
 
 # How long a pace that was refused is remembered: limits are counted by the minute, or faster.
 _CEILING_SECONDS = 60.0
@@ -90,9 +94,10 @@ class Pace:
     def after_refusal(self, now: float) -> Pace:
         """The pace of the next opening: anew, and at most half as fast as what was refused.
 
-        Who went first, and was refused, came too early. That says nothing of how fast was too fast.
+        Who went among the first, and was refused, came too early: that says nothing of how fast
+        was too fast.
         """
-        if self.proven_at is None:
+        if self.proven_at is None or now - self.proven_at < _TELLING_SECONDS:
             return Pace(ceiling=self.ceiling, ceiling_until=self.ceiling_until)
         ceiling = max(self.rate(now) / 2, _FIRST_RATE)
         return Pace(ceiling=ceiling, ceiling_until=now + _CEILING_SECONDS)

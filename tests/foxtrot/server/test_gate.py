@@ -286,11 +286,12 @@ def test_ceiling_is_forgotten_after_its_minute():
     assert pace.rate(63.0) > 100.0
 
 
-def test_refusal_of_who_went_first_says_nothing_of_how_fast_was_too_fast():
+@pytest.mark.parametrize("proven_at", [None, 5.1])
+def test_refusal_of_one_of_the_first_says_nothing_of_how_fast_was_too_fast(proven_at):
     """He came too early. What an earlier refusal has shown stays."""
-    assert Pace(last_at=5.0).after_refusal(6.0) == Pace()
-    before = Pace(last_at=5.0, ceiling=8.0, ceiling_until=30.0)
-    assert before.after_refusal(6.0) == Pace(ceiling=8.0, ceiling_until=30.0)
+    assert Pace(last_at=5.0, proven_at=proven_at).after_refusal(8.0) == Pace()
+    before = Pace(last_at=5.0, proven_at=proven_at, ceiling=8.0, ceiling_until=30.0)
+    assert before.after_refusal(8.0) == Pace(ceiling=8.0, ceiling_until=30.0)
 
 
 def test_line_is_gone_within_seconds_though_the_first_was_refused_twice(queue):
@@ -310,6 +311,21 @@ def test_line_is_gone_within_seconds_though_the_first_was_refused_twice(queue):
     assert times[:2] == [10.0, 20.1]
     assert times[2] == 30.2
     assert times[-1] < 30.2 + 6.0
+
+
+def test_line_is_gone_within_seconds_though_the_second_was_refused(queue):
+    """What was answered first, a connection say, may be nothing that the venue counts."""
+
+    async def body(queue):
+        closed(queue)
+        for number in range(60):
+            queue.come(number)
+        await asyncio.sleep(11.0)
+        closed(queue)
+
+    times = queue(body).times
+    assert times[:2] == [10.0, 21.0]
+    assert times[-1] < 21.0 + 7.0
 
 
 def test_who_cannot_be_in_time_is_told_at_once(queue):
