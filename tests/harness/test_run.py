@@ -80,6 +80,14 @@ class TestAWholeRun:
             "venues": {NAME: {"profile": "binance", "symbols": ["BTCUSDT"]}},
         }
 
+    @pytest.mark.parametrize(
+        ("profile", "told"), [("futu", "in a list"), ("binance", None), ("ib", None)]
+    )
+    def test_it_says_of_a_venue_whether_orders_are_looked_up_in_a_list(self, played, profile, told):
+        venue = {"name": "V", "profile": profile, "symbols": {"X": {"price": 100.0}}}
+        _, events = played(document={"venues": [venue]}, duration="2s", settle="1s")
+        assert events[0].details["venues"]["V"].get("looks_up") == told
+
     def test_a_policy_that_keeps_no_quiet_promises_none(self, played):
         _, events = played(policy="none")
         assert events[0].details["promises"]["quiet"] == 0.0

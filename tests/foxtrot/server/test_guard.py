@@ -476,14 +476,18 @@ def test_call_that_waited_for_the_gate_is_admitted_anew(scene):
     assert scene(body).attempts == []
 
 
+async def _fail(s, *lanes):
+    for lane in lanes:
+        for _ in range(3):
+            with pytest.raises(FoxtrotError):
+                await s.call(down(outcome=Outcome.UNKNOWN), lane=lane, deadline=0.0)
+
+
 def test_questions_go_out_at_once_when_the_connection_is_back(scene):
     """Not so orders, of which the reconciliation has shown nothing; nor what a person closed."""
 
     async def body(s):
-        for lane in (Lane.ORDERS, Lane.QUERIES):
-            for _ in range(3):
-                with pytest.raises(FoxtrotError):
-                    await s.call(down(outcome=Outcome.UNKNOWN), lane=lane, deadline=0.0)
+        await _fail(s, Lane.ORDERS, Lane.QUERIES)
         s.guard.came_back()
         states = {lane: s.guard.breakers[lane].state.value for lane in (Lane.ORDERS, Lane.QUERIES)}
         assert states == {Lane.ORDERS: "open", Lane.QUERIES: "closed"}
@@ -494,43 +498,36 @@ def test_questions_go_out_at_once_when_the_connection_is_back(scene):
     scene(body)
 
 
-async def _fail_orders_and_cancels(s):
-    for lane in (Lane.ORDERS, Lane.CANCELS):
-        for _ in range(3):
-            with pytest.raises(FoxtrotError):
-                await s.call(down(outcome=Outcome.UNKNOWN), lane=lane, deadline=0.0)
-
-
 async def _order(s):
     await asyncio.sleep(s.guard.breakers[Lane.ORDERS].retry_after() or 0.0)
     assert await s.call("sent", lane=Lane.ORDERS, kind=ONCE) == "sent"
 
 
-def _cancels(s):
-    return s.guard.breakers[Lane.CANCELS].state
+def _state(s, lane):
+    return s.guard.breakers[lane].state
 
 
 def test_cancels_go_out_at_once_when_orders_are_answered_again(scene):
     """Seldom asked for, they would find it out by probes, long after, and others wait for those."""
 
     async def body(s):
-        await _fail_orders_and_cancels(s)
-        before = _cancels(s)
-        while s.guard.breakers[Lane.ORDERS].state is not CircuitState.CLOSED:
-            assert _cancels(s) is not CircuitState.CLOSED
+        await _fail(s, Lane.ORDERS, Lane.CANCELS)
+        before = _state(s, Lane.CANCELS)
+        while _state(s, Lane.ORDERS) is not CircuitState.CLOSED:
+            assert _state(s, Lane.CANCELS) is not CircuitState.CLOSED
             await _order(s)
-        assert (before, _cancels(s)) == (CircuitState.OPEN, CircuitState.CLOSED)
+        assert (before, _state(s, Lane.CANCELS)) == (CircuitState.OPEN, CircuitState.CLOSED)
 
     scene(body)
 
 
 def test_cancels_that_a_person_stopped_stay_stopped(scene):
     async def body(s):
-        await _fail_orders_and_cancels(s)
+        await _fail(s, Lane.ORDERS, Lane.CANCELS)
         s.guard.breakers[Lane.CANCELS].force_open()
-        while s.guard.breakers[Lane.ORDERS].state is not CircuitState.CLOSED:
+        while _state(s, Lane.ORDERS) is not CircuitState.CLOSED:
             await _order(s)
-        assert _cancels(s) is CircuitState.OPEN
+        assert _state(s, Lane.CANCELS) is CircuitState.OPEN
 
     scene(body)
 
@@ -539,11 +536,9 @@ def test_orders_that_never_failed_say_nothing_of_cancels(scene):
     """A venue may fail at cancels alone."""
 
     async def body(s):
-        for _ in range(3):
-            with pytest.raises(FoxtrotError):
-                await s.call(down(outcome=Outcome.UNKNOWN), lane=Lane.CANCELS, deadline=0.0)
+        await _fail(s, Lane.CANCELS)
         await _order(s)
-        assert _cancels(s) is CircuitState.OPEN
+        assert _state(s, Lane.CANCELS) is CircuitState.OPEN
 
     scene(body)
 
