@@ -54,7 +54,7 @@ class Request:
     code: int | None = None
     retry_after: float | None = None
     until: float | None = None
-    full_until: float | None = None
+    free_at: float | None = None
     is_canary: bool = False
 
     @property
@@ -118,7 +118,7 @@ class Links:
         # Whether of new orders only, and the latest end. It outlives the holds: a call may wait
         # through one that was over before it came back.
         self._quiet_until: dict[tuple[str, bool], float] = {}
-        self._full_until: dict[str, float] = {}
+        self._free_at: dict[str, float] = {}
         self._open: dict[str, str] = {}
         self._opened_at: dict[str, float] = {}
         self._attempts: dict[str, deque[float]] = {}
@@ -144,9 +144,9 @@ class Links:
         until = max(self._quiet_until.get((adapter, kind), t) for kind in kinds)
         return until if t < until - 1e-6 else t
 
-    def full_until(self, adapter: str) -> float:
-        """Until when the quota that the venue named to `adapter` allowed no new order."""
-        return self._full_until.get(adapter, 0.0)
+    def free_at(self, adapter: str) -> float:
+        """When all of the quota of new orders that the venue named to `adapter` is free again."""
+        return self._free_at.get(adapter, 0.0)
 
     def is_held(self, adapter: str, operation: str, t: float) -> bool:
         """Whether the venue has told `adapter` not to send `operation` at `t`."""
@@ -179,8 +179,8 @@ class Links:
             request.retry_after = float(event.details["retry_after"])
         if event.outcome == "error" and request.status in {RATE_LIMITED, BANNED}:
             self._hold(event, request)
-            if request.is_of_orders_only and request.full_until is not None:
-                self._full_until[request.adapter] = request.full_until
+            if request.is_of_orders_only and request.free_at is not None:
+                self._free_at[request.adapter] = request.free_at
         if request.outcome == "ok":
             self._forget_later(event.id)
         elif not request.is_answered:
@@ -198,8 +198,8 @@ class Links:
             request.retry_after = float(event.details["retry_after"])
         if event.details.get("until") is not None:
             request.until = float(event.details["until"])
-        if event.details.get("full_until") is not None:
-            request.full_until = float(event.details["full_until"])
+        if event.details.get("free_at") is not None:
+            request.free_at = float(event.details["free_at"])
 
     def opened(self, event: Event) -> None:
         """Take link.open."""

@@ -360,12 +360,13 @@ class Facts:
     def _must_work(self, call: Call) -> bool:
         """Whether all was well at its venue, when it was asked for, for longer than the bound.
 
-        No order has to get through that whoever goes by the venue's own quota cannot send in time.
+        No order has to get through before the quota that the venue named is all free again: until
+        then whoever goes by it has room for one order now and then, and others wait before this.
         """
         if call.adapter not in self._well_once or self.links.is_shutting_down:
             return False
         due = call.invoked.t + self.header.promises.deadline(call.lane)
-        if call.operation == PLACE and self.links.full_until(call.adapter) > due:
+        if call.operation == PLACE and self.links.free_at(call.adapter) > due:
             return False
         since = self._peace_since(self.links.venue_of(call.adapter))
         return call.invoked.t - since > self.header.recovery_bound

@@ -211,7 +211,7 @@ class Gate:
             raise Refused(
                 Reason.QUOTA,
                 **self._told(counter.remaining(wall), now),
-                full_until=taken[0] + quota.seconds,
+                free_at=taken[-1] + quota.seconds,
                 limit=quota.limit,
                 seconds=quota.seconds,
             )

@@ -74,8 +74,8 @@ class Refused(Exception):
     """Raised when a request is to be answered with an error; carries what the answer needs.
 
     `until` is virtual seconds and is what the client was told to wait for; `retry_after` is None
-    where the answer keeps that to itself. `full_until` is when a client that goes by the quota that
-    it is told may come back. `knob_ids` are the imposed conditions to blame.
+    where the answer keeps that to itself. `free_at` is when all of the quota is free again for a
+    client that goes by what it is told of it. `knob_ids` are the imposed conditions to blame.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Refused(Exception):
         retry_after: float | None = None,
         as_date: bool = False,
         until: float | None = None,
-        full_until: float | None = None,
+        free_at: float | None = None,
         knob_ids: tuple[str, ...] = (),
         **words: object,
     ) -> None:
@@ -94,7 +94,7 @@ class Refused(Exception):
         self.retry_after = retry_after
         self.as_date = as_date
         self.until = until
-        self.full_until = full_until
+        self.free_at = free_at
         self.knob_ids = knob_ids
         self.words = words
 

@@ -244,7 +244,7 @@ class Venue:
                 "client_id": str(request.params.get("client_id") or ""),
                 "retry_after": refused.retry_after,
                 "until": refused.until,
-                **({} if refused.full_until is None else {"full_until": refused.full_until}),
+                **({} if refused.free_at is None else {"free_at": refused.free_at}),
             },
         )
         body = orjson.dumps({"code": form.code, "msg": message})

@@ -252,7 +252,7 @@ def test_a_no_to_the_order_is_an_answer_and_a_no_to_who_asks_is_none(story, stat
 
 
 @pytest.mark.parametrize(
-    ("code", "operation", "full_until", "is_judged"),
+    ("code", "operation", "free_at", "is_judged"),
     [
         (-1, "order.place", 80.5, False),  # it is due by 80
         (-1, "order.place", 79.5, True),
@@ -260,12 +260,12 @@ def test_a_no_to_the_order_is_an_answer_and_a_no_to_who_asks_is_none(story, stat
         (-1003, "order.place", 80.5, True),
     ],
 )
-def test_no_order_has_to_get_through_before_the_quota_of_orders_allows_it(
-    story, code, operation, full_until, is_judged
+def test_no_order_has_to_get_through_before_the_quota_of_orders_is_free_again(
+    story, code, operation, free_at, is_judged
 ):
     tale = story({}, promises=PROMISES).sent(0, "r0", "time").probe(1).begin(10).end(30)
     tale.invoke(60, "o1", client_id="c1").sent(60, "r1", operation, client_id="c1")
-    tale.add(60, "venue.refused", "r1", status=429, code=code, full_until=full_until)
+    tale.add(60, "venue.refused", "r1", status=429, code=code, free_at=free_at)
     tale.done(60, "r1", "error", status=429).back(61, "o1", "failed")
     assert ask(tale, "trading_resumes").exercised is is_judged
 

@@ -22,7 +22,7 @@ from foxtrot.util.event import EVENT_ERROR
 from foxtrot.util.retry import OperationKind
 
 from .sabotage import Room, wrap
-from .worlds import caught_by_the_break
+from .worlds import after_a_burst, caught_by_the_break
 
 __all__ = ["ROOM"]
 
@@ -287,3 +287,17 @@ def what_the_restart_interrupts_is_sent_again(mp):
         ),
     )
     mp.setattr(Oms, "is_at_venue", lambda _self, _vt_orderid: False)
+
+
+@ROOM("futu_gateway_restart", "trading_resumes", world=after_a_burst)
+def a_full_quota_is_waited_out_twice(mp):
+    """The window has moved on, and the orders that it has room for are still turned away."""
+
+    def make(unnamed_wait):
+        def wait(self, quota):
+            seconds = unnamed_wait(self, quota)
+            return seconds if quota is None else seconds + quota["seconds"]
+
+        return wait
+
+    wrap(mp, RateGate, "_unnamed_wait", make)

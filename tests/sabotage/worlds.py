@@ -15,6 +15,7 @@ from harness.workload import Desk
 from harness.world import World
 
 __all__ = [
+    "after_a_burst",
     "cancelled_by_hand",
     "caught_by_the_break",
     "overtaken_by_a_reset",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 _BEFORE_THE_BREAK = 1.0
+_BURST_AT, _BURST = 130.0, 20
 
 
 class _Overtaken(LinkRule):
@@ -134,3 +136,17 @@ def _place_far_below(world: World, venue: str) -> None:
 
 async def _place(desk: Desk, venue: str, request: OrderRequest) -> None:
     await desk.place(venue, request)
+
+
+def after_a_burst(world: World) -> None:
+    """At a time when all has long been well, more orders come at once than the venue's quota."""
+    world.loop.call_at(_BURST_AT, _place_many, world)
+
+
+def _place_many(world: World) -> None:
+    strategy = world.strategy
+    market = strategy.markets[0]
+    for number in range(_BURST):
+        request = strategy._request(market)
+        assert request is not None  # there is a price long before
+        world.tasks.spawn(f"burst {number}", _place(strategy.desk, market.adapter, request))

@@ -219,14 +219,14 @@ class TestFutu:
         futu.now = 30.0
         assert futu.send(Operation.PLACE_ORDER, **order(client_id="c16")).status == 200
 
-    def test_a_refusal_is_written_down_with_when_the_oldest_that_counts_is_30_s_old(
+    def test_a_refusal_is_written_down_with_when_all_that_count_are_30_s_old(
         self, futu: Any, order: Any
     ) -> None:
         for number in range(16):
             futu.now = number / 100
             futu.send(Operation.PLACE_ORDER, **order(client_id=f"c{number}", quantity=0.001))
         refusals = [event[3] for event in futu.events if event[0] == "venue.refused"]
-        assert [refusal["full_until"] for refusal in refusals] == [30.0]
+        assert [refusal["free_at"] for refusal in refusals] == [30.14]
 
     def test_a_refused_request_uses_up_no_quota(self, futu: Any) -> None:
         replies = [futu.send(Operation.OPEN_ORDERS).status for _ in range(30)]
