@@ -118,6 +118,9 @@ class Desk:
             outcome = "unknown" if result is _UNSETTLED else "ok"
         except FoxtrotError as exc:
             outcome, error = _ending(exc), exc
+        except asyncio.CancelledError:
+            outcome = "abandoned"
+            raise
         finally:
             CURRENT_CALL.reset(token)
             self._history.record(

@@ -88,6 +88,17 @@ class AdapterConnection:
         if not self.ready:
             raise not_ready(self.name, "not connected, subscribed and reconciled yet", self._clock)
 
+    def require_connected(self, connection_id: str | None = None) -> None:
+        """Raise AdapterConnectionError unless it is connected, by the connection of that id."""
+        is_another = connection_id not in {None, self.adapter.connection_id}
+        if is_another or not self.adapter.connected:
+            raise AdapterConnectionError(
+                self.name,
+                "lost again before it was reconciled",
+                outcome=Outcome.NONE,
+                clock=self._clock,
+            )
+
     def require_line(self) -> None:
         """Raise, with outcome NOT_SENT, while what carries every request is known to be down.
 
@@ -242,18 +253,18 @@ class AdapterConnection:
     async def wait_ticking(self) -> None:
         """Return when `is_ticking`; raise MarketDataError when that takes too long.
 
-        And at once when the venue says that the subscriptions are gone. What is silent is not
-        ready.
+        And at once when no waiting will change it: the venue says that the subscriptions are gone,
+        or, with AdapterConnectionError, the connection is.
         """
         try:
             async with asyncio.timeout(self._policy.call_timeout):
                 while (silent := self._first_silent()) is not None:
+                    self.require_connected()
                     if self.adapter.lost_streams:
-                        raise self._silent(silent)  # no waiting will change it
+                        raise self._silent(silent)
                     self._ticked.clear()
                     await self._ticked.wait()
         except TimeoutError as exc:
-            self.ready = False
             self._is_silent = True
             raise self._silent(self._first_silent() or self.subscriptions[0]) from exc
 

@@ -10,7 +10,7 @@ from foxtrot.server.orders import OrderPipeline
 from foxtrot.server.policy import EnginePolicy
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import Clock
-from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError, Outcome
+from foxtrot.util.errors import ErrorCategory, FoxtrotError, MarketDataError
 
 __all__ = ["Watch"]
 
@@ -52,21 +52,26 @@ class Watch:
             FoxtrotError: The venue could not be asked, or the connection broke meanwhile.
         """
         connection_id = connection.adapter.connection_id
-        await connection.wait_ticking()
+        await self._wait_ticking(connection)
         await self._pipeline.reconcile(connection)
         connection.require_open()
         connection.require_reports()
-        if not connection.adapter.connected or connection.adapter.connection_id != connection_id:
-            raise AdapterConnectionError(
-                connection.name,
-                "lost again before it was reconciled",
-                outcome=Outcome.NONE,
-                clock=self._clock,
-            )
+        connection.require_connected(connection_id)
         if not connection.ready:
             connection.guard.came_back()
         connection.ready = True
         self._became_ready(connection)
+
+    async def _wait_ticking(self, connection: AdapterConnection) -> None:
+        try:
+            await connection.wait_ticking()
+        except MarketDataError as silent:
+            # What is silent is not ready. Who relied on it hears of it now: at the next heartbeat
+            # it is no news any more.
+            if connection.ready:
+                connection.ready = False
+                self._surfaced(self._of_stream(connection, silent))
+            raise
 
     async def forever(self, connection: AdapterConnection) -> None:
         """Check at every heartbeat until cancelled."""

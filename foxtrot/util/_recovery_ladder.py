@@ -119,8 +119,8 @@ _SHUTDOWN = Rung(RecoveryAction.GRACEFUL_SHUTDOWN, attempts=1, deadline=60.0)
 
 DEFAULT_LADDERS: Mapping[ErrorCategory, tuple[Rung, ...]] = {
     ErrorCategory.CONNECTION: (_RETRY, _RECONNECT, _RESTART, _SWITCH, _ALERT),
-    # With the switch: errors of a connection that breaks during the wait join this climb.
-    ErrorCategory.RATE_LIMIT: (_RETRY, _RECONNECT, _SWITCH, _ALERT),
+    # To the end: errors of what breaks during the wait join this climb.
+    ErrorCategory.RATE_LIMIT: (_RETRY, _RECONNECT, _RESTART, _SWITCH, _ALERT),
     # To subscribe again helps at once or not at all, and prices are missing meanwhile.
     ErrorCategory.MARKET_DATA: (
         Rung(RecoveryAction.RETRY, attempts=1, deadline=6.0),

@@ -52,6 +52,7 @@ __all__ = [
 
 # What opens a connection anew. None stands for a strategy of the user's own, which may.
 _REOPENS = frozenset({RecoveryAction.RECONNECT, RecoveryAction.RESTART_COMPONENT, None})
+_KEEPS_COMPONENT = frozenset({RecoveryAction.RETRY, RecoveryAction.RECONNECT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,20 @@ class _Climb:
     spent: float = 0.0
     relapses: int = 0
     is_locked_out: bool = False
+    is_broken: bool = False
 
     def note_verification(self) -> None:
         self.verifications += 1
 
+    def note_failure(self, exc: Exception) -> None:
+        """Learn from a step that failed: what is wrong may be worse than what was climbed for."""
+        self.is_locked_out = self.is_locked_out or _is_lockout(exc)
+        self.is_broken = self.is_broken or _is_breakage(exc)
+
     def is_pointless(self, action: RecoveryAction | None) -> bool:
-        return self.is_locked_out and action in REPAIRS
+        if self.is_locked_out:
+            return action in REPAIRS
+        return self.is_broken and action in _KEEPS_COMPONENT
 
     def answers_for(
         self, error: FoxtrotError, strategy: RecoveryStrategy, arrived_at: int, success: bool
@@ -305,7 +314,7 @@ class ErrorRecoveryManager:
             async with asyncio.timeout(step.deadline):
                 return await step.run()
         except Exception as exc:  # a step that breaks has failed; the next one may not
-            climb.is_locked_out = climb.is_locked_out or _is_lockout(exc)
+            climb.note_failure(exc)
             reason = f"{type(exc).__name__}: {exc}"
             self._emit("step_failed", climb.error, climb.strategy, step.action, climb.taken, reason)
             return False
@@ -375,6 +384,11 @@ def _is_lockout(exc: Exception) -> bool:
         and exc.category is ErrorCategory.AUTHENTICATION
         and not exc.recoverable
     )
+
+
+def _is_breakage(exc: Exception) -> bool:
+    """Whether the adapter itself raised: it neither answers nor connects until it is built anew."""
+    return isinstance(exc, FoxtrotError) and exc.category is ErrorCategory.SYSTEM
 
 
 def _name(strategy: RecoveryStrategy | None) -> str:

@@ -109,7 +109,16 @@ class Facts:
     @property
     def observed_until(self) -> float:
         """Up to when an incident that was never restored is counted."""
-        return max(self.last_t, self.header.horizon)
+        return self.last_t if self.is_cut_short else max(self.last_t, self.header.horizon)
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the run was interrupted: what it has not seen may have been on its way."""
+        return self.end == "interrupted"
+
+    def may_yet_come(self, due: float) -> bool:
+        """Whether the run was interrupted before `due`."""
+        return self.is_cut_short and self.last_t < due
 
     @property
     def timeline(self) -> Timeline:
@@ -283,8 +292,8 @@ class Facts:
 
     def _return(self, event: Event) -> None:
         call = self.calls.find(event.id)
-        if call is None:
-            return
+        if call is None or event.outcome == "abandoned":
+            return  # the second: its caller was ended, and waits for it still, as far as we know
         call.was_hopeless = self._is_beyond_budget(call, event.t)
         self.calls.returned(event)
         if not call.canary and not self.links.is_shutting_down:

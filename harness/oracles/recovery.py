@@ -50,7 +50,7 @@ def every_fault_healed(facts: Facts) -> InvariantResult:
     for incident in facts.incidents.all.values():
         if incident.began is None:
             continue
-        if not incident.healed and facts.end == "interrupted":
+        if not incident.healed and facts.is_cut_short:
             pending.append(incident.plan.id)
             continue
         judgement.judged += 1
@@ -111,7 +111,7 @@ def must_escalate_recall(facts: Facts) -> InvariantResult:
     for incident in facts.incidents.effective():
         if not incident.plan.must_escalate:
             continue
-        if incident.escalated is None and facts.end == "interrupted":
+        if incident.escalated is None and facts.is_cut_short:
             continue  # it may have been on its way; that the run was cut short counts already
         judgement.judged += 1
         if incident.escalated is None:
@@ -138,8 +138,10 @@ def trouble_noticed_in_time(facts: Facts) -> InvariantResult:
     for incident in facts.incidents.effective():
         if not incident.must_surface or incident.impact is None:
             continue
-        judgement.judged += 1
         noticed = incident.detected
+        if noticed is None and facts.may_yet_come(incident.impact + bound):
+            continue
+        judgement.judged += 1
         if noticed is None or noticed - incident.impact > bound:
             when = "never" if noticed is None else f"at t={noticed:.3f}s"
             judgement.breach(
@@ -152,7 +154,7 @@ def trouble_noticed_in_time(facts: Facts) -> InvariantResult:
 def steady_before_and_after(facts: Facts) -> InvariantResult:
     """The probe found every adapter well before the first fault, and at the end."""
     judgement = Judgement()
-    ending = {} if facts.end == "interrupted" else facts.last_sample  # cut short, it has no end
+    ending = {} if facts.is_cut_short else facts.last_sample  # cut short, it has no end
     for when, samples in (("before", facts.samples_before), ("at the end", ending)):
         for adapter, (is_well, where) in samples.items():
             judgement.judged += 1

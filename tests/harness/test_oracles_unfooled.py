@@ -204,6 +204,15 @@ def test_trouble_has_to_be_noticed_within_twice_the_budget(story, noticed, expec
     assert verdict(tale.end(30), "trouble_noticed_in_time") is expected
 
 
+@pytest.mark.parametrize(("ended", "is_due"), [(19.0, False), (22.0, True)])
+def test_trouble_that_an_interrupt_follows_may_yet_have_been_noticed(story, ended, is_due):
+    tale = story({}).begin(10).fired(10, "F1", "k1", "stream")
+    tale.add(11, "link.close", "k1", "lost", adapter="A", by="venue")
+    tale.finished(t=ended, ending="interrupted")
+    found = ORACLES["trouble_noticed_in_time"](fold(tale.events))
+    assert (found.exercised, found.verdict is FAIL) == (is_due, is_due)
+
+
 @pytest.mark.parametrize(("end", "is_seen"), [(19.0, False), (25.0, True)])
 def test_bad_data_counts_although_no_probe_took_offence(story, end, is_seen):
     """A frozen price looks well to whoever looks only at whether prices come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -58,6 +59,17 @@ def desk_story(in_lab):
 
 
 class TestDesk:
+    def test_a_call_whose_caller_is_ended_has_not_failed(self, desk_story):
+        async def body(lab, desk):
+            call = asyncio.create_task(desk.place(NAME, order()))
+            await asyncio.sleep(0)
+            call.cancel()
+            return await asyncio.gather(call, return_exceptions=True)
+
+        lab, (ended,) = desk_story(body)
+        assert isinstance(ended, asyncio.CancelledError)
+        assert [each.outcome for each in lab.history.of("client.return")] == ["abandoned"]
+
     def test_a_call_is_written_before_it_is_made_and_when_it_ended(self, desk_story):
         async def body(lab, desk):
             return [

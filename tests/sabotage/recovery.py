@@ -10,10 +10,13 @@ from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
 from foxtrot.server.orders import OrderPipeline
 from foxtrot.server.recoveries import Recoveries
-from foxtrot.util.errors import ErrorCategory
+from foxtrot.server.watch import Watch
+from foxtrot.util import recovery
+from foxtrot.util.errors import ErrorCategory, FoxtrotError
 from foxtrot.util.recovery import ErrorRecoveryManager, RecoveryAction
 
 from .sabotage import Room, wrap
+from .worlds import at_a_limit
 
 __all__ = ["ROOM"]
 
@@ -181,6 +184,26 @@ def a_broken_component_is_never_replaced(mp):
         return reconnect
 
     wrap(mp, EngineExecutor, "_repair", make)
+
+
+@ROOM("broken_parts", "recovery_within_bound", world=at_a_limit)
+def what_breaks_during_a_recovery_is_not_looked_at(mp):
+    """It was begun for a limit, and goes on connecting what cannot connect until it gives up."""
+    mp.setattr(recovery, "_is_breakage", lambda _exc: False)
+
+
+@ROOM("bad_prices", "no_stale_price_served", world=at_a_limit)
+def silence_that_a_recovery_finds_is_kept_to_itself(mp):
+    """It was begun for a limit, and the prices that strategies trade on are from before."""
+
+    async def wait_ticking(_self, connection):
+        try:
+            await connection.wait_ticking()
+        except FoxtrotError:
+            connection.ready = False
+            raise
+
+    mp.setattr(Watch, "_wait_ticking", wait_ticking)
 
 
 @ROOM("clocks_and_sessions", "recovery_success_rate")

@@ -16,6 +16,7 @@ from harness.world import World
 
 __all__ = [
     "after_a_burst",
+    "at_a_limit",
     "cancelled_by_hand",
     "caught_by_the_break",
     "overtaken_by_a_reset",
@@ -24,6 +25,7 @@ __all__ = [
 
 _BEFORE_THE_BREAK = 1.0
 _BURST_AT, _BURST = 130.0, 20
+_BEFORE_THE_FAULT, _TOO_MANY = 1.6, 60
 
 
 class _Overtaken(LinkRule):
@@ -140,13 +142,19 @@ async def _place(desk: Desk, venue: str, request: OrderRequest) -> None:
 
 def after_a_burst(world: World) -> None:
     """At a time when all has long been well, more orders come at once than the venue's quota."""
-    world.loop.call_at(_BURST_AT, _place_many, world)
+    world.loop.call_at(_BURST_AT, _place_many, world, _BURST)
 
 
-def _place_many(world: World) -> None:
+def at_a_limit(world: World) -> None:
+    """The first fault comes while the recovery sees to a limit on new orders."""
+    begin = min(fault.occurrence.begin for fault in world.nemesis.faults)
+    world.loop.call_at(begin - _BEFORE_THE_FAULT, _place_many, world, _TOO_MANY)
+
+
+def _place_many(world: World, count: int) -> None:
     strategy = world.strategy
     market = strategy.markets[0]
-    for number in range(_BURST):
+    for number in range(count):
         request = strategy._request(market)
         assert request is not None  # there is a price long before
         world.tasks.spawn(f"burst {number}", _place(strategy.desk, market.adapter, request))

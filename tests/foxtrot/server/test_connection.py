@@ -374,3 +374,20 @@ def test_connect_that_hangs_ends_at_the_call_timeout(play, tools):
         assert not bench.connection.ready
 
     play(body, heartbeat_interval=1000.0)
+
+
+def test_who_waits_for_ticks_of_a_connection_that_breaks_waits_no_longer(play, tools):
+    async def body(bench):
+        connection = bench.connection
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        connection.distrust_ticks()
+        waiting = asyncio.create_task(connection.wait_ticking())
+        await bench.clock.sleep(1.0)
+        began = bench.now
+        await connection.adapter.disconnect()
+        connection.saw_error(AdapterConnectionError("ALPHA", "reset"))
+        with pytest.raises(AdapterConnectionError, match="lost again"):
+            await waiting
+        assert bench.now == began
+
+    play(body, heartbeat_interval=1000.0)

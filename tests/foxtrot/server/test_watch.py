@@ -45,6 +45,27 @@ def test_silent_subscription_keeps_it_from_being_ready(play, tools):
     play(body, heartbeat_interval=1000.0)
 
 
+@pytest.mark.parametrize("was_ready", [True, False])
+def test_silence_is_told_to_who_relied_on_the_prices_and_once(play, tools, was_ready):
+    """The recovery, at work on something else, is the first to see it."""
+
+    async def body(bench):
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        bench.connection.distrust_ticks()
+        bench.connection.ready = was_ready
+        bench.engine._watch._is_recovering = lambda _name: True
+        with pytest.raises(MarketDataError, match="no tick"):
+            await bench.engine.bring_up(bench.connection)
+        assert not bench.connection.ready
+        await bench.clock.sleep(20.0)
+        told.extend(surfaced(bench))
+        bench.link.rules.clear()
+
+    told = []
+    play(body, heartbeat_interval=9.0, recovery=False)
+    assert [error.context["code"] for error in told] == ["stale"] * was_ready
+
+
 def test_closing_engine_brings_nothing_up(play):
     async def body(bench):
         bench.connection.is_closing = True

@@ -354,6 +354,26 @@ def test_lockout_stops_repairs_and_calls_a_person(scene):
     assert scene(body).executor.actions == ["retry", "switch_adapter", "alert_operator"]
 
 
+def test_what_turns_out_to_be_broken_is_built_anew_at_once(scene):
+    """Twenty attempts to connect what cannot connect only cost time."""
+
+    async def body(s):
+        s.executor.raises = ComponentError("A", "its reader task has died")
+        assert not await s.handle(attempts=20)
+
+    actions = scene(body).executor.actions
+    assert actions == ["retry", *["restart_component"] * 2, "switch_adapter", "alert_operator"]
+
+
+def test_a_component_that_breaks_while_a_limit_is_waited_out_is_built_anew(scene):
+    async def body(s):
+        s.executor.raises = ComponentError("A", "its reader task has died")
+        assert not await s.handle(RateLimitError("A", 1.0), attempts=20)
+
+    actions = scene(body).executor.actions
+    assert actions == ["retry", *["restart_component"] * 2, "switch_adapter", "alert_operator"]
+
+
 def test_skew_is_no_lockout(scene):
     async def body(s):
         s.executor.raises = AuthenticationError("A", "skew", recoverable=True)
