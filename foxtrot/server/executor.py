@@ -86,7 +86,13 @@ class EngineExecutor:
     async def _works(self, connection: AdapterConnection) -> bool:
         if not connection.adapter.connected:
             return False
-        await connection.ping()
+        try:
+            await connection.ping()
+        except Exception as exc:
+            error = connection.guard.told_if_broken(exc, "ping")
+            if error is exc:
+                raise
+            raise error from exc
         await self._engine.bring_up(connection)
         return True
 

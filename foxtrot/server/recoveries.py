@@ -12,6 +12,8 @@ from foxtrot.util.recovery import ErrorRecoveryManager
 
 __all__ = ["Recoveries"]
 
+_Case = tuple[str, ErrorCategory, bool, int]
+
 # The longest rest as a share of the time after which an incident counts as over: one that lasts
 # must be heard of again before that, or it would be told as another.
 _LONGEST_REST = 0.5
@@ -45,7 +47,7 @@ class Recoveries:
         self._clock = clock
         self._spawn = spawn
         self._escalate = escalate
-        self._seen_to: dict[tuple[str, ErrorCategory, int], None] = {}
+        self._seen_to: dict[_Case, None] = {}
         self._failures: dict[tuple[str, ErrorCategory], int] = {}
         self._rests_until: dict[tuple[str, ErrorCategory], float] = {}
 
@@ -73,8 +75,8 @@ class Recoveries:
             return
         name = error.adapter_name or ""
         # One of a kind is enough: what the verification under way may have missed is seen to
-        # again, once, when it is over.
-        key = (name, error.category, self._manager.verifications(name))
+        # again, once, when it is over. What nothing mends waits for no mending.
+        key = (name, error.category, error.recoverable, self._manager.verifications(name))
         if key not in self._seen_to and not (error.recoverable and self._is_resting(error)):
             self._seen_to[key] = None
             self._spawn(f"recover {name}", self._recover_in_background(key, error))
@@ -85,9 +87,7 @@ class Recoveries:
             del self._failures[key]
             del self._rests_until[key]
 
-    async def _recover_in_background(
-        self, key: tuple[str, ErrorCategory, int], error: FoxtrotError
-    ) -> None:
+    async def _recover_in_background(self, key: _Case, error: FoxtrotError) -> None:
         try:
             await self.recover(error)
         finally:

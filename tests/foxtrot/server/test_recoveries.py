@@ -117,6 +117,18 @@ def test_grave_errors_that_cannot_be_recovered_are_escalated(scene):
     assert scene(body).executor.reconnects == 0
 
 
+def test_what_nothing_mends_is_escalated_while_its_kind_is_being_mended(scene):
+    """The line was cut, and what answers when it is back shows a certificate that has expired."""
+
+    async def body(s):
+        expired = down()
+        expired.recoverable = False
+        await s.see_to(down(), expired)
+        assert expired in s.escalated
+
+    scene(body)
+
+
 def test_flood_of_one_kind_takes_one_task(scene):
     async def body(s):
         s.executor.works = True

@@ -7,7 +7,13 @@ import pytest
 from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.server.engine import ErrorSurfaced
 from foxtrot.server.policy import Lane
-from foxtrot.util.errors import AdapterConnectionError, ErrorCategory, FoxtrotError, MarketDataError
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    ErrorCategory,
+    FoxtrotError,
+    MarketDataError,
+    RateLimitError,
+)
 from harness.network import Replace
 from harness.venue import Revoke
 
@@ -140,6 +146,20 @@ def test_ping_that_breaks_from_inside_has_the_component_replaced(play):
         assert bench.engine.is_ready("ALPHA")
 
     assert play(body).builds == 2
+
+
+def test_component_that_breaks_during_another_recovery_is_told_of_and_replaced(play):
+    async def body(bench):
+        async def ping():
+            raise RuntimeError("reader task has died")
+
+        bench.connection.adapter.ping = ping
+        assert await bench.engine._recoveries.recover(RateLimitError("ALPHA", 0.1))
+        told.extend(surfaced(bench))
+
+    told = []
+    assert play(body, heartbeat_interval=1000.0).builds == 2
+    assert [each.category for each in told] == [ErrorCategory.SYSTEM]
 
 
 @pytest.mark.parametrize(("was_ready", "state"), [(False, "closed"), (True, "open")])
