@@ -57,7 +57,7 @@ class AlertDesk:
     """Groups errors into incidents and raises one alert for each.
 
     An incident is one adapter's trouble of one category, one order's, or one part's. It ends when
-    the adapter has recovered, or when nothing was heard of it for `cooldown` seconds.
+    nothing was heard of it for `cooldown` seconds; the adapter's own when it has recovered, too.
 
     A sink that raises is not felt by the caller and stays: the next alert may get through. The
     log says so, and carries the alert itself when no sink took it.
@@ -88,11 +88,17 @@ class AlertDesk:
         return alert
 
     def recovered(self, adapter_name: str, category: ErrorCategory | None = None) -> None:
-        """Close the adapter's incidents, or those of one category: the next error is a new one."""
+        """Close the adapter's incidents, or those of one category: the next error is a new one.
+
+        Those of an order, or of a part other than the adapter itself, go on: that it recovered
+        says nothing of them.
+        """
         self._heard_at = {
             key: at
             for key, at in self._heard_at.items()
-            if key[0] != adapter_name or (category is not None and key[1] != category.value)
+            if key[0] != adapter_name
+            or key[2] not in {"", adapter_name}
+            or (category is not None and key[1] != category.value)
         }
 
 

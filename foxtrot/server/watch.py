@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -65,31 +66,35 @@ class Watch:
     async def _wait_ticking(self, connection: AdapterConnection) -> None:
         try:
             await connection.wait_ticking()
-        except MarketDataError as silent:
-            # What is silent is not ready. Who relied on it hears of it now: at the next heartbeat
-            # it is no news any more.
-            if connection.ready:
-                connection.ready = False
-                self._surfaced(self._of_stream(connection, silent))
+        except MarketDataError as silence:
+            self._fell_silent(connection, silence)
             raise
 
     async def forever(self, connection: AdapterConnection) -> None:
         """Check at every heartbeat until cancelled."""
+        interval = self._policy.heartbeat_interval
         while True:
-            await self._clock.sleep(self._policy.heartbeat_interval)
+            await self._clock.sleep(interval)
             if self._is_recovering(connection.name):
                 self._check_prices(connection)
-            else:
-                await self._check(connection)
+                continue
+            async with asyncio.TaskGroup() as tasks:
+                check = tasks.create_task(self._check(connection))
+                while not (await asyncio.wait({check}, timeout=interval))[0]:
+                    self._check_prices(connection)
 
     def _check_prices(self, connection: AdapterConnection) -> None:
-        """Recovery may be at work for long, on something else: what is stale is no longer ready."""
+        """Recovery may be at work for long, on something else, and a gate may hold up a check."""
         try:
             connection.require_fresh()
-        except FoxtrotError as stale:
-            if connection.ready:
-                connection.ready = False
-                self._surfaced(self._of_stream(connection, stale))
+        except MarketDataError as stale:
+            self._fell_silent(connection, stale)
+
+    def _fell_silent(self, connection: AdapterConnection, silence: MarketDataError) -> None:
+        """What is silent is not ready; and who relied on it is told, once."""
+        connection.ready = False
+        if connection.is_news(silence):
+            self._surfaced(self._of_stream(connection, silence))
 
     async def _check(self, connection: AdapterConnection) -> None:
         try:

@@ -89,6 +89,19 @@ def test_recovery_ends_the_incidents_of_its_adapter(desk):
     assert [a.adapter_name for a in taken] == ["A", "B", "A"]
 
 
+def test_incidents_of_orders_and_of_other_parts_outlast_a_recovery(desk):
+    """A strategy's handler that raises at each fill is one bug, however often we reconcile."""
+    desk, taken, _ = desk
+    lost = UnknownOrderError("o1", "x", context={"adapter": "A", "order_id": "o1"})
+    bug = ComponentError("subscriber of eTrade.", "it raised", context={"adapter": "A"})
+    broken = ComponentError("A", "its reader has died", context={"adapter": "A"})
+    for _ in range(3):
+        for error in (lost, bug, broken):
+            desk.raise_alert(error)
+        desk.recovered("A")
+    assert [each.error for each in taken] == [lost, bug, broken, broken, broken]
+
+
 def test_incidents_of_other_categories_go_on(desk):
     desk, taken, _ = desk
     key = AuthenticationError("A", "key")

@@ -132,7 +132,7 @@ def test_standby_that_does_not_verify_hands_back_at_once(play, tools):
         assert executor.supports(RecoveryAction.SWITCH_ADAPTER, error)
         await executor.perform(RecoveryAction.SWITCH_ADAPTER, error)
         assert not executor.supports(RecoveryAction.SWITCH_ADAPTER, error)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(AdapterConnectionError, match="TimeoutError"):
             await executor.verify(RecoveryAction.SWITCH_ADAPTER, error)
         bench.links["BETA"].rules.clear()
 

@@ -52,8 +52,8 @@ def test_silent_subscription_keeps_it_from_being_ready(play, tools):
 
 
 @pytest.mark.parametrize("was_ready", [True, False])
-def test_silence_is_told_to_who_relied_on_the_prices_and_once(play, tools, was_ready):
-    """The recovery, at work on something else, is the first to see it."""
+def test_silence_that_a_recovery_finds_is_told_once(play, tools, was_ready):
+    """It is at work on something else, and a connection that is not ready may tick all the same."""
 
     async def body(bench):
         bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
@@ -69,7 +69,25 @@ def test_silence_is_told_to_who_relied_on_the_prices_and_once(play, tools, was_r
 
     told = []
     play(body, heartbeat_interval=9.0, recovery=False)
-    assert [error.context["code"] for error in told] == ["stale"] * was_ready
+    assert [error.context["code"] for error in told] == ["stale"]
+
+
+def test_prices_are_watched_while_a_gate_holds_up_the_check(play, tools):
+    """Books that are to be reconciled wait for the end of a ban; what is served meanwhile ages."""
+
+    async def body(bench):
+        bench.connection.guard.gate.hold(RateLimitError("ALPHA", 40.0))
+        bench.engine.pipeline.needs_reconcile = lambda _name: True
+        await bench.clock.sleep(6.0)
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        await bench.clock.sleep(16.0)
+        assert not bench.engine.is_ready("ALPHA")
+        told.extend(surfaced(bench))
+        bench.link.rules.clear()
+
+    told = []
+    play(body)
+    assert [error.context["code"] for error in told] == ["stale"]
 
 
 def test_closing_engine_brings_nothing_up(play):
