@@ -148,7 +148,8 @@ class PriceWatch:
         price = self._stalls[adapter].prices[vt_symbol]
         state = _NEW
         if self._is_old(price):
-            state = ("old", self._engine.is_ready(adapter), price.is_told)
+            # With its time: what comes late is old when it comes, and followed by what is newer.
+            state = ("old", self._engine.is_ready(adapter), price.is_told, price.at)
         if state == price.written:
             return
         price.written = state

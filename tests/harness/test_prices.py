@@ -10,6 +10,7 @@ from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import AdapterConnectionError, MarketDataError, OrderRejectionError
 from foxtrot.util.event import EVENT_ERROR, EVENT_TICK, Event
 from foxtrot.util.object import TickData
+from harness.facts.prices import Prices as Judged
 from harness.kernel import EPOCH
 from harness.network import Delay, Drop, LinkRule
 from harness.prices import PriceWatch
@@ -108,6 +109,21 @@ def test_a_price_that_is_old_when_it_arrives_is_old_at_once(noted):
     story = noted(happen)
     assert story[0] == (9, "old", True, False)
     assert "new" not in [outcome for _, outcome, *_ in story]
+
+
+def test_prices_that_all_come_late_are_each_as_old_as_they_are(in_lab):
+    """Eight seconds late for half a minute: none that was served was half a minute old."""
+
+    async def body(lab):
+        lab.tasks.spawn("probe", lab.world.probe.run())
+        lab.links[NAME].rules["F"] = Prices(Delay(8.0))
+        await lab.until(40)
+
+    judged = Judged(limit=12.0)
+    for event in in_lab(body).history.of("client.price"):
+        judged.take(event)
+    judged.over(40.0)
+    assert (judged.served.judged, judged.served.evidence) == (1, [])
 
 
 def test_a_price_that_was_overtaken_is_noted_and_is_not_the_newest(in_lab):
