@@ -42,6 +42,9 @@ class Alert:
         }
 
 
+# Seconds within which an order or a part that was in trouble still is.
+_STILL_HEARD_OF = 30.0
+
 #: Any callable will do. It is called on the engine's thread, and must not wait for anything.
 AlertSink = Callable[[Alert], object]
 
@@ -57,7 +60,7 @@ class AlertDesk:
     """Groups errors into incidents and raises one alert for each.
 
     An incident is one adapter's trouble of one category, one order's, or one part's. It ends when
-    nothing was heard of it for `cooldown` seconds; the adapter's own when it has recovered, too.
+    the adapter has recovered, or when nothing was heard of it for `cooldown` seconds.
 
     A sink that raises is not felt by the caller and stays: the next alert may get through. The
     log says so, and carries the alert itself when no sink took it.
@@ -90,15 +93,16 @@ class AlertDesk:
     def recovered(self, adapter_name: str, category: ErrorCategory | None = None) -> None:
         """Close the adapter's incidents, or those of one category: the next error is a new one.
 
-        Those of an order, or of a part other than the adapter itself, go on: that it recovered
-        says nothing of them.
+        Those of an order, or of a part other than the adapter itself, go on while they are heard
+        of: that it recovered says nothing of them.
         """
+        now = self._clock.now()
         self._heard_at = {
             key: at
             for key, at in self._heard_at.items()
             if key[0] != adapter_name
-            or key[2] not in {"", adapter_name}
             or (category is not None and key[1] != category.value)
+            or (key[2] not in {"", adapter_name} and now - at < _STILL_HEARD_OF)
         }
 
 

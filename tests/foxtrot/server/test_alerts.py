@@ -91,7 +91,7 @@ def test_recovery_ends_the_incidents_of_its_adapter(desk):
 
 def test_incidents_of_orders_and_of_other_parts_outlast_a_recovery(desk):
     """A strategy's handler that raises at each fill is one bug, however often we reconcile."""
-    desk, taken, _ = desk
+    desk, taken, clock = desk
     lost = UnknownOrderError("o1", "x", context={"adapter": "A", "order_id": "o1"})
     bug = ComponentError("subscriber of eTrade.", "it raised", context={"adapter": "A"})
     broken = ComponentError("A", "its reader has died", context={"adapter": "A"})
@@ -99,7 +99,12 @@ def test_incidents_of_orders_and_of_other_parts_outlast_a_recovery(desk):
         for error in (lost, bug, broken):
             desk.raise_alert(error)
         desk.recovered("A")
+        clock.at += 29.0
     assert [each.error for each in taken] == [lost, bug, broken, broken, broken]
+    clock.at += 1.0
+    desk.recovered("A")
+    desk.raise_alert(bug)
+    assert [each.error for each in taken[5:]] == [bug]
 
 
 def test_incidents_of_other_categories_go_on(desk):
