@@ -73,7 +73,6 @@ class AdapterConnection:
         self._is_unproven = False  # came up, or was said to be cut, and nothing was answered since
         guard.is_down = self.is_down
         self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
-        self._called_silent: dict[str, dt.datetime | None] = {}
         self._ticked = asyncio.Event()
         self._reported_at = clock.now()
         self._report_due_since: float | None = None
@@ -268,16 +267,6 @@ class AdapterConnection:
         except TimeoutError as exc:
             self._is_silent = True
             raise self._silent(self._first_silent() or self.subscriptions[0]) from exc
-
-    def is_news(self, silence: MarketDataError) -> bool:
-        """Whether a symbol is now too old, and was not called so since it ticked last."""
-        vt_symbol = silence.context["vt_symbol"]
-        newest = self._newest.get(vt_symbol)
-        is_old = silence.context["data_age"] > self._policy.stale_after
-        if not is_old or self._called_silent.get(vt_symbol, "never") == newest:
-            return False
-        self._called_silent[vt_symbol] = newest
-        return True
 
     def needs_subscribing(self) -> bool:
         """Whether the subscriptions are gone: the venue said so, or their silence does."""

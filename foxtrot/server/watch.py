@@ -92,8 +92,8 @@ class Watch:
 
     def _fell_silent(self, connection: AdapterConnection, silence: MarketDataError) -> None:
         """What is silent is not ready; and who relied on it is told, once."""
-        connection.ready = False
-        if connection.is_news(silence):
+        if connection.ready:
+            connection.ready = False
             self._surfaced(self._of_stream(connection, silence))
 
     async def _check(self, connection: AdapterConnection) -> None:
