@@ -166,7 +166,7 @@ def judge(
     metrics = (*judge_metrics(counted, targets), *broken)
     invariants = judge_invariants(facts, oracles)
     weighty = _weighty(metrics, facts.header.unexercised)
-    return ScenarioResult(
+    result = ScenarioResult(
         name=facts.header.scenario,
         proves=facts.header.proves,
         seed=facts.header.seed,
@@ -185,6 +185,7 @@ def judge(
         unexercised=facts.header.unexercised,
         coverage=coverage.done(),
     )
+    return _cut_short(result) if facts.is_cut_short else result
 
 
 def pool(
@@ -286,6 +287,25 @@ def _counted(
             why = f"the check crashed: {type(exc).__name__}: {exc}"
             broken.append(dataclasses.replace(empty, details={"why": why, "crashed": True}))
     return tuple(counted), tuple(broken)
+
+
+def _cut_short(result: ScenarioResult) -> ScenarioResult:
+    """The same without its rates: what had no time to recover has not failed to.
+
+    An invariant that was broken by then stays broken.
+    """
+    why = "interrupted: what was not over yet is not judged"
+    rates = (
+        dataclasses.replace(m, verdict=Verdict.INCONCLUSIVE, details={**m.details, "why": why})
+        for m in result.metrics
+    )
+    return dataclasses.replace(
+        result,
+        verdict=worst([Verdict.INCONCLUSIVE, *(i.weight for i in result.invariants)]),
+        reasons=(why, *_invariant_reasons(result.invariants)),
+        metrics=tuple(rates),
+        tallies=(),
+    )
 
 
 def _weighty(

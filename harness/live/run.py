@@ -8,7 +8,7 @@ import importlib
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from harness.run import (  # the same beginning and end in both modes, word for 
 )
 from harness.scenario import Scenario
 from harness.toxiproxy import AsyncToxiproxy, Toxiproxy
-from harness.verdict import ScenarioResult, Verdict, judge, worst
+from harness.verdict import judge
 from harness.world import World, subscriptions
 
 __all__ = ["drive", "run_live", "warm_up"]
@@ -224,29 +224,7 @@ async def _connect(world: LiveWorld, name: str) -> None:
 
 def _judged(job: Job, simulation: Simulation) -> Finished:
     result = judge(read_history(simulation.path), digest=simulation.digest)
-    if simulation.ending == "interrupted":
-        result = _cut_short(result)
     return Finished(job, result, None, simulation.ending, simulation.detail)
-
-
-def _cut_short(result: ScenarioResult) -> ScenarioResult:
-    """The same without its rates: what had no time to recover has not failed to.
-
-    An invariant that was broken by then stays broken.
-    """
-    names = tuple(metric.name for metric in result.metrics)
-    why = "interrupted: what was not over yet is not judged"
-    rates = (
-        replace(m, verdict=Verdict.INCONCLUSIVE, details={**m.details, "why": why})
-        for m in result.metrics
-    )
-    return replace(
-        result,
-        verdict=worst([Verdict.INCONCLUSIVE, *(i.weight for i in result.invariants)]),
-        reasons=(why, *(line for line in result.reasons if not line.startswith(names))),
-        metrics=tuple(rates),
-        tallies=(),
-    )
 
 
 def _counted(

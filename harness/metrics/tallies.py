@@ -32,12 +32,7 @@ def classification_coverage(facts: Facts) -> MetricTally:
     errors = facts.errors
     by_kind = Counter({(k, ok): n for (k, ok), n in errors.by_kind.items()})
     due = (incident for incident in facts.incidents.effective() if incident.must_surface)
-    bound = facts.header.detection_budget
-    silent = [
-        incident
-        for incident in due
-        if not incident.errors and not facts.may_yet_come((incident.impact or 0.0) + bound)
-    ]
+    silent = [incident for incident in due if not incident.errors]
     by_kind.update((incident.plan.kind, False) for incident in silent if not incident.swallowed)
     swallowed = Counter[tuple[str, bool]]()
     for incident in facts.incidents.all.values():
@@ -189,10 +184,7 @@ def _kinds(incidents: Iterable[Incident]) -> dict[str, int]:
 
 def _had_a_chance(facts: Facts, incident: Incident) -> bool:
     cleared = incident.cleared
-    if not incident.plan.recoverable or cleared is None or cleared >= facts.horizon:
-        return False
-    due = facts.incidents.due(incident, facts.header.recovery_bound)
-    return incident.restored is not None or not facts.may_yet_come(due)
+    return incident.plan.recoverable and cleared is not None and cleared < facts.horizon
 
 
 def _recovered_alone(facts: Facts, incident: Incident) -> bool:
