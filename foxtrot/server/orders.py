@@ -85,6 +85,7 @@ class OrderPipeline:
         self._resolving: dict[str, None] = {}
         self._sent: dict[str, _Sent] = {}
         self._unwanted: dict[str, None] = {}
+        self._reconciled_at: dict[str, float] = {}
         self._fills = FillFetcher(oms, clock=clock, apply=self.apply_trade, spawn=spawn)
 
     async def send(
@@ -211,6 +212,7 @@ class OrderPipeline:
                 self._missed(connection, order)
         for symbol in self._symbols(connection):
             await self._fills.fetch(connection, symbol)
+        self._reconciled_at[connection.name] = self._clock.now()
 
     def apply_order(self, connection: AdapterConnection, order: OrderData) -> None:
         """Take evidence about an order, from wherever it came."""
@@ -232,9 +234,12 @@ class OrderPipeline:
             self._changed(after)
 
     def needs_reconcile(self, adapter_name: str) -> bool:
-        """Whether an order lacks fills, or hangs unknown with nobody looking for it."""
+        """Whether an order lacks fills, hangs unknown, or is open and was not compared for long."""
+        since = self._clock.now() - self._reconciled_at.get(adapter_name, -math.inf)
+        is_due = since >= self._policy.reconcile_interval
         return any(
-            self._oms.lacks_fills(order)
+            is_due
+            or self._oms.lacks_fills(order)
             or (order.status is Status.UNKNOWN and order.vt_orderid not in self._resolving)
             for order in self._oms.unsettled(adapter_name)
         )

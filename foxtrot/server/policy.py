@@ -87,6 +87,8 @@ class EnginePolicy:
         heartbeat_interval: Between two checks of a connection that seems healthy.
         heartbeat_timeout: How long a ping may take.
         stale_after: Age at which the newest tick of a subscribed symbol is too old.
+        reconcile_interval: How long open orders go without being compared with the venue's. A
+            report that gets lost on a living stream leaves no other trace.
         unknown_lookups: Waits before each look-up of an order whose outcome is unknown; the last
             one repeats.
         unknown_misses: How many look-ups must find nothing, spread over those waits, before
@@ -115,6 +117,7 @@ class EnginePolicy:
     heartbeat_interval: float = 5.0
     heartbeat_timeout: float = 3.0
     stale_after: float = 10.0
+    reconcile_interval: float = 40.0
     unknown_lookups: tuple[float, ...] = (0.5, 1.0, 2.0, 3.0, 5.0)
     unknown_misses: int = 3
     unknown_deadline: float | None = 120.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foxtrot.adapter.session import Operation, VenueReply
+from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from foxtrot.server.engine import ErrorSurfaced
 from foxtrot.server.policy import Lane
 from foxtrot.util.errors import (
@@ -14,6 +14,7 @@ from foxtrot.util.errors import (
     MarketDataError,
     RateLimitError,
 )
+from harness.kernel import EPOCH
 from harness.network import Replace
 from harness.venue import Revoke
 
@@ -133,6 +134,47 @@ def test_heartbeat_reconciles_what_was_left_over(play, tools):
 
     bench = play(body)
     assert surfaced(bench) == []
+
+
+def test_reports_that_are_lost_on_a_living_stream_are_found_by_comparing(play, tools):
+    """No number shows the gap, no reply was lost: the order seems to rest, and is cancelled."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        bench.link.rules["lossy"] = tools.Rule(
+            framing=lambda _c, frame: tools.Hang() if b'"order"' in frame else None
+        )
+        by_hand = VenueRequest(
+            request_id="by-hand",
+            operation=Operation.CANCEL_ORDER,
+            params={"symbol": "BTCUSDT", "client_id": "o1"},
+            timestamp=EPOCH.timestamp() + bench.loop.time(),
+            api_key="key",
+        )
+        bench.venue.handle(by_hand, bench.loop.time())
+        await bench.clock.sleep(2)
+        bench.link.rules.clear()
+        await bench.clock.sleep(30)
+        assert bench.status("o1") == "NOTTRADED"
+        await bench.clock.sleep(20)
+        assert bench.status("o1") == "CANCELLED"
+
+    bench = play(body)
+    assert surfaced(bench) == []
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_open_orders_alone_are_compared_and_not_often(play, count):
+    async def body(bench):
+        for number in range(count):
+            await bench.engine.send_order(bench.order(f"o{number}"), "ALPHA")
+        asked.append(len(bench.sent("orders.open")))
+        await bench.clock.sleep(200)
+        asked.append(len(bench.sent("orders.open")))
+
+    asked = []
+    play(body)
+    assert asked[1] - asked[0] == count * 4  # every 40 s, at the next heartbeat
 
 
 @pytest.mark.parametrize("is_stale", [True, False])
