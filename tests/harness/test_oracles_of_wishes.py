@@ -270,6 +270,15 @@ def test_no_order_has_to_get_through_before_the_quota_of_orders_is_free_again(
     assert ask(tale, "trading_resumes").exercised is is_judged
 
 
+def test_a_call_whose_caller_was_ended_is_no_refusal_and_waits_on(story):
+    """Ctrl-C ends callers. A core that ends them by itself leaves them without an answer."""
+    tale = story({}, promises=PROMISES).sent(0, "r0", "time").probe(1).begin(10).end(30)
+    tale.invoke(60, "o1", client_id="c1").back(61, "o1", "abandoned")
+    assert not ask(tale, "trading_resumes").exercised
+    assert verdict(tale, "calls_end_in_time") is PASS
+    assert verdict(tale.probe(200), "calls_end_in_time") is FAIL
+
+
 def test_a_fault_that_comes_while_the_call_waits_is_an_excuse(story):
     tale = story({}, {"id": "F2"}).probe(1).begin(10).end(30).invoke(60, "o1", client_id="c1")
     tale.begin(60.2, "F2").end(60.4, "F2").back(61, "o1", "unknown")

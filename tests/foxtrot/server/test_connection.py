@@ -64,21 +64,37 @@ def test_ticks_from_before_a_doubt_do_not_end_it(play):
     play(body)
 
 
+async def waiting_in_vain(bench, tools):
+    """A task that waits for ticks, of which none comes any more."""
+    bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+    bench.connection.distrust_ticks()
+    waiting = asyncio.create_task(bench.connection.wait_ticking())
+    await bench.clock.sleep(1.0)
+    return waiting
+
+
 def test_who_waits_for_ticks_is_told_at_once_that_none_will_come(play, tools):
     async def body(bench):
-        connection = bench.connection
-        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
-        connection.distrust_ticks()
-        waiting = asyncio.create_task(connection.wait_ticking())
-        await bench.clock.sleep(1.0)
-        connection.adapter.lost_streams = True
-        connection.saw_error(MarketDataError("BTCUSDT.BINANCE", "1101"))
-        began = bench.now
+        waiting, began = await waiting_in_vain(bench, tools), bench.now
+        bench.connection.adapter.lost_streams = True
+        bench.connection.saw_error(MarketDataError("BTCUSDT.BINANCE", "1101"))
         with pytest.raises(MarketDataError):
             await waiting
         assert bench.now == began
         assert not bench.engine.is_ready("ALPHA")
         bench.link.rules.clear()
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_who_waits_for_ticks_of_a_connection_that_breaks_waits_no_longer(play, tools):
+    async def body(bench):
+        waiting, began = await waiting_in_vain(bench, tools), bench.now
+        await bench.connection.adapter.disconnect()
+        bench.connection.saw_error(AdapterConnectionError("ALPHA", "reset"))
+        with pytest.raises(AdapterConnectionError, match="lost again"):
+            await waiting
+        assert bench.now == began
 
     play(body, heartbeat_interval=1000.0)
 
@@ -372,22 +388,5 @@ def test_connect_that_hangs_ends_at_the_call_timeout(play, tools):
         with pytest.raises(FoxtrotError):
             await bench.connection.connect()
         assert not bench.connection.ready
-
-    play(body, heartbeat_interval=1000.0)
-
-
-def test_who_waits_for_ticks_of_a_connection_that_breaks_waits_no_longer(play, tools):
-    async def body(bench):
-        connection = bench.connection
-        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
-        connection.distrust_ticks()
-        waiting = asyncio.create_task(connection.wait_ticking())
-        await bench.clock.sleep(1.0)
-        began = bench.now
-        await connection.adapter.disconnect()
-        connection.saw_error(AdapterConnectionError("ALPHA", "reset"))
-        with pytest.raises(AdapterConnectionError, match="lost again"):
-            await waiting
-        assert bench.now == began
 
     play(body, heartbeat_interval=1000.0)
