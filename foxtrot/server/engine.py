@@ -349,6 +349,10 @@ class MainEngine:
         """Wait until the streams tick, reconcile, and declare the connection ready."""
         await self._watch.bring_up(connection)
 
+    async def prove(self, connection: AdapterConnection) -> None:
+        """Ask it for an answer first, and tell of one that does not come."""
+        await self._watch.prove(connection)
+
     async def close(self) -> ShutdownReport:
         """Stop: no new orders, open ones cancelled, connections closed, every task ended.
 

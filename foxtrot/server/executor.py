@@ -65,14 +65,14 @@ class EngineExecutor:
         the failed adapter itself, even while its standby serves.
         """
         if action is not RecoveryAction.SWITCH_ADAPTER:
-            return await self._works(self._required(error))
-        works = False
+            await self._engine.prove(self._required(error))
+            return True
         try:
-            works = await self._works(self._standby(error))
-        finally:
-            if not works:
-                self._engine.switch(self._required(error).name, None)
-        return works
+            await self._engine.prove(self._standby(error))
+        except BaseException:
+            self._engine.switch(self._required(error).name, None)
+            raise
+        return True
 
     def covers(self, error: FoxtrotError) -> bool:
         """What the verification asks for covers all but orders and broken components."""
@@ -82,19 +82,6 @@ class EngineExecutor:
         """What is left of the quiet that the venue asked for."""
         connection = self._failed(error)
         return 0.0 if connection is None else connection.guard.gate.wait
-
-    async def _works(self, connection: AdapterConnection) -> bool:
-        if not connection.adapter.connected:
-            return False
-        try:
-            await connection.ping()
-        except Exception as exc:
-            error = connection.guard.told_if_broken(exc, "ping")
-            if error is exc:
-                raise
-            raise error from exc
-        await self._engine.bring_up(connection)
-        return True
 
     async def _repair(
         self, action: RecoveryAction, connection: AdapterConnection, error: FoxtrotError

@@ -310,16 +310,6 @@ class AdapterGuard:
         await self.gate.pass_through()
         return await self._timed(Lane.STREAM, operation, attempt)
 
-    def told_if_broken(self, exc: Exception, operation: str) -> FoxtrotError:
-        """Classify what recovery met; an adapter that broke itself is a bug, and that is told.
-
-        Recovery may have been begun for something else, and mend it without another word.
-        """
-        error = self._classifier.classify(exc, adapter=self.adapter_name, operation=operation)
-        if error.category is ErrorCategory.SYSTEM:
-            self._on_error(error)
-        return error
-
     async def _timed(self, lane: Lane, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         for gate in self._gates(lane):
             gate.sent()

@@ -46,6 +46,23 @@ class Watch:
         self._became_ready = became_ready
         self._classifier = Classifier(clock=clock)
 
+    async def prove(self, connection: AdapterConnection) -> None:
+        """Bring up what a recovery holds to be mended, if it answers at all.
+
+        Raises:
+            FoxtrotError: It does not, or could not be brought up. Who is not told yet hears of
+                it: the recovery may have begun for something else.
+        """
+        try:
+            await _answers(connection)
+        except Exception as exc:
+            error = self._of_connection(connection, exc, "ping")
+            if connection.ready or error.category is ErrorCategory.SYSTEM:
+                connection.ready = False
+                self._surfaced(error)
+            raise error from exc
+        await self.bring_up(connection)
+
     async def bring_up(self, connection: AdapterConnection) -> None:
         """Wait until the streams tick, reconcile, and declare the connection ready.
 
@@ -114,13 +131,19 @@ class Watch:
                 await self.bring_up(connection)
 
     def _of_stream(self, connection: AdapterConnection, exc: Exception) -> FoxtrotError:
-        """An error of the connection as such: classified, and named by the connection's id."""
-        error = self._classifier.classify(exc, adapter=connection.name, operation="heartbeat")
-        error.context.setdefault("correlation_id", connection.adapter.connection_id)
+        error = self._of_connection(connection, exc, "heartbeat")
         if error.category is ErrorCategory.SYSTEM:
             # In a request it may be the request's fault. An adapter that breaks on a ping is
             # broken itself, and that can be mended: it is built anew.
             error.recoverable = True
+        return error
+
+    def _of_connection(
+        self, connection: AdapterConnection, exc: Exception, operation: str
+    ) -> FoxtrotError:
+        """An error of the connection as such: classified, and named by the connection's id."""
+        error = self._classifier.classify(exc, adapter=connection.name, operation=operation)
+        error.context.setdefault("correlation_id", connection.adapter.connection_id)
         return error
 
 
@@ -131,8 +154,12 @@ async def _try_credentials(connection: AdapterConnection) -> None:
 
 
 async def _find_fault(connection: AdapterConnection) -> None:
+    await _answers(connection)
+    connection.require_fresh()
+    connection.require_reports()
+
+
+async def _answers(connection: AdapterConnection) -> None:
     if not connection.adapter.connected:
         raise ConnectionError("the connection is down")
     await connection.ping()
-    connection.require_fresh()
-    connection.require_reports()

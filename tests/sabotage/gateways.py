@@ -8,13 +8,13 @@ from foxtrot.adapter import simulated
 from foxtrot.adapter.base_adapter import AdapterStatus
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.server.engine import MainEngine
-from foxtrot.server.executor import EngineExecutor
 from foxtrot.server.gate import RateGate
 from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.inbox import Inbox
 from foxtrot.server.oms import Oms
 from foxtrot.server.orders import OrderPipeline
 from foxtrot.server.policy import Lane
+from foxtrot.server.watch import Watch
 from foxtrot.util.circuit_breaker import CircuitBreakerOpenError
 from foxtrot.util.classification import Classifier
 from foxtrot.util.errors import ErrorCategory, ErrorSeverity, OrderRejectionError, Outcome
@@ -262,15 +262,13 @@ def trading_is_never_unlocked_after_a_restart(mp):
 def a_recovery_is_over_when_the_gateway_answers(mp):
     """It says pong, so orders are sent, on books from before the restart, and so they stay."""
 
-    async def works(self, connection):
-        if not connection.adapter.connected:
-            return False
+    async def prove(self, connection):
+        connection.require_connected(connection.adapter.connection_id)
         await connection.ping()
         connection.ready = True
-        self._engine._became_ready(connection)
-        return True
+        self._became_ready(connection)
 
-    mp.setattr(EngineExecutor, "_works", works)
+    mp.setattr(Watch, "prove", prove)
     mp.setattr(OrderPipeline, "needs_reconcile", lambda *_: False)
 
 

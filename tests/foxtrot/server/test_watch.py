@@ -222,6 +222,31 @@ def test_component_that_breaks_during_another_recovery_is_told_of_and_replaced(p
     assert [each.category for each in told] == [ErrorCategory.SYSTEM]
 
 
+@pytest.mark.parametrize("was_ready", [True, False])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_recovery_tells_that_what_counted_as_ready_does_not_answer(play, was_ready, is_gone):
+    """It is at work on something else, and of what is not ready that was told before."""
+
+    async def body(bench):
+        async def ping():
+            raise TimeoutError
+
+        if is_gone:
+            await bench.connection.adapter.disconnect()
+        else:
+            bench.connection.adapter.ping = ping
+        bench.connection.ready = was_ready
+        with pytest.raises(AdapterConnectionError):
+            await bench.engine.prove(bench.connection)
+        assert not bench.connection.ready
+        told.extend(surfaced(bench))
+
+    told = []
+    play(body, heartbeat_interval=1000.0, recovery=False)
+    assert [error.context["operation"] for error in told] == ["ping"] * was_ready
+    assert all("correlation_id" in error.context for error in told)
+
+
 @pytest.mark.parametrize(("was_ready", "state"), [(False, "closed"), (True, "open")])
 def test_questions_are_let_out_by_a_connection_that_is_back_and_by_no_other(play, was_ready, state):
     """One that never went away has shown nothing that the breaker did not know."""
