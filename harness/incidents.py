@@ -27,19 +27,26 @@ _PARTS_OF_HEALTH = ("connected", "ticking", "reconciled", "canary")
 
 @dataclass(slots=True)
 class _Health:
-    """One adapter's way back: restored at `since` once a second good sample, or time, says so."""
+    """One adapter's way back: restored at `since` once a second good sample, or time, says so.
+
+    `bad_since`: from when on it was never well.
+    """
 
     since: float | None = None
     confirmed: bool = False
+    bad_since: float | None = None
 
     def good(self, t: float) -> None:
+        self.bad_since = None
         if self.since is None:
             self.since = t
         else:
             self.confirmed = True
 
-    def bad(self) -> None:
+    def bad(self, t: float) -> None:
         self.since, self.confirmed = None, False
+        if self.bad_since is None:
+            self.bad_since = t
 
     def settle(self) -> None:
         """No later sample can speak against the last one."""
@@ -139,7 +146,12 @@ class Incident:
         """Something has gone wrong for what the fault did at `since`."""
         self.impact = since if self.impact is None else min(self.impact, since)
         if adapter in self.health:
-            self.health[adapter].bad()
+            self.health[adapter].bad(since)
+
+    def bad_for(self, t: float, adapter: str) -> float:
+        """Seconds for which the adapter has not been well, without a break, as of `t`."""
+        since = self.health[adapter].bad_since
+        return 0.0 if since is None else t - since
 
     def probed(self, t: float, adapter: str, *, is_well: bool) -> None:
         """Take a probe's sample. Nothing is restored while the cause of a total block lasts."""
@@ -147,7 +159,7 @@ class Incident:
         if health is None:
             return
         if not is_well:
-            health.bad()
+            health.bad(t)
         elif self.cleared is not None or not self.plan.blocks:
             health.good(t)
 
@@ -295,8 +307,7 @@ class IncidentLog:
         for incident in active:
             if not is_well and self._is_to_blame(incident, active):
                 incident.hurt(event.t, event.id)
-                began = event.t if incident.impact is None else incident.impact
-                incident.must_surface |= event.t - began >= self._patience
+                incident.must_surface |= incident.bad_for(event.t, event.id) >= self._patience
             incident.probed(event.t, event.id, is_well=is_well)
         if is_well and active:
             self._drop_finished()

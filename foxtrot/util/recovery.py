@@ -13,7 +13,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -91,7 +91,7 @@ class _Climb:
     verifications: int = 0
     taken: int = 0
     spent: float = 0.0
-    relapses: int = 0
+    relapses: Mapping[bool, int] = field(default_factory=dict)
     is_locked_out: bool = False
     is_broken: bool = False
 
@@ -165,7 +165,8 @@ class ErrorRecoveryManager:
         self._backoff = RetryConfig(base_delay=base_delay, max_delay=max_delay)
         self._listeners = Listeners(listeners)
         self._climbs: dict[str, _Climb] = {}
-        self._reopened: dict[str, tuple[float, int]] = {}  # when, and after how many relapses
+        # When it last worked again, opened anew or not, and after how many relapses.
+        self._mended: dict[tuple[str, bool], tuple[float, int]] = {}
 
     @property
     def recovery_history(self) -> list[dict[str, Any]]:
@@ -246,7 +247,7 @@ class ErrorRecoveryManager:
         self, key: str, climb: _Climb, context: Mapping[str, Any], attempts: int
     ) -> bool:
         success = None
-        climb.relapses = self._relapses(key)
+        climb.relapses = {reopened: self._relapses(key, reopened) for reopened in (True, False)}
         try:
             success = await self._climb(climb, context, attempts)
         finally:
@@ -255,14 +256,15 @@ class ErrorRecoveryManager:
             self._ended(climb, success)
         return success
 
-    def _relapses(self, key: str) -> int:
-        """How many connections in a row have broken within the longest wait.
+    def _relapses(self, key: str, reopened: bool) -> int:
+        """How many times in a row it worked again, by opening anew or without, and not for long.
 
         Each of them was a success, of which no ladder tires: a venue that accepts and drops would
-        be knocked at several times a second.
+        be knocked at several times a second, and one whose every report leaves a gap be asked
+        for everything, until it answers no more questions.
         """
-        reopened_at, relapses = self._reopened.get(key, (-math.inf, 0))
-        lasted = self._clock.now() - reopened_at
+        mended_at, relapses = self._mended.get((key, reopened), (-math.inf, 0))
+        lasted = self._clock.now() - mended_at
         return relapses + 1 if lasted < self._backoff.max_delay else 0
 
     async def _climb(self, climb: _Climb, context: Mapping[str, Any], attempts: int) -> bool:
@@ -274,11 +276,14 @@ class ErrorRecoveryManager:
             climb.taken += 1
             self._emit("step", climb.error, climb.strategy, step.action, climb.taken)
             if await self._take(step, climb):
-                if step.action in _REOPENS:
-                    key = climb.error.adapter_name or ""
-                    self._reopened[key] = (self._clock.now(), climb.relapses)
+                self._note_mended(step, climb)
                 return True
         return False
+
+    def _note_mended(self, step: _Step, climb: _Climb) -> None:
+        reopened = step.action in _REOPENS
+        key = (climb.error.adapter_name or "", reopened)
+        self._mended[key] = (self._clock.now(), climb.relapses[reopened])
 
     def _steps(self, climb: _Climb, context: Mapping[str, Any], attempts: int) -> Iterator[_Step]:
         error, strategy, executor = climb.error, climb.strategy, climb.executor
@@ -298,12 +303,14 @@ class ErrorRecoveryManager:
         """
         delay = 0.0
         tries = step.repetition
-        if step.action in _REOPENS:
-            tries = max(tries, climb.relapses - 1)  # one relapse may be chance, two are a pattern
+        is_repair = step.action is None or step.action in REPAIRS
+        if is_repair:
+            relapses = climb.relapses[step.action in _REOPENS]
+            tries = max(tries, relapses - 1)  # one relapse may be chance, two are a pattern
         if tries:
             delay = compute_delay(self._backoff, tries - 1, self._rng)
         climb.spent += delay
-        if step.action is None or step.action in REPAIRS:
+        if is_repair:
             delay = max(delay, climb.executor.wait(climb.error))
         if delay > 0:
             await self._clock.sleep(delay)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.facts import fold
 
 
@@ -90,3 +92,15 @@ def test_alert_is_traced_by_its_error_then_by_adapter(story):
 def test_alert_about_nothing_is_spurious(story):
     tale = story().add(5, "operator.alert", "i", adapter="A", category="system")
     assert fold(tale.events).incidents.spurious_alerts == {"i"}
+
+
+@pytest.mark.parametrize(("well_at", "is_due"), [(None, True), (12.0, False)])
+def test_only_what_is_bad_without_a_break_cannot_have_been_missed(story, well_at, is_due):
+    """A moment's trouble, and then some of another fault's, is no trouble of half a minute."""
+    tale = story({"category": "order_execution", "kind": "late_fill", "blocks": []}).begin(10)
+    tale.fired(11, "F1", "conn", "stream").probe(11.5, "down")
+    if well_at is not None:
+        tale.probe(well_at)
+    incident = incident_of(tale.probe(40.0, "down").probe(41.0, "down"))
+    assert incident.effect_seen
+    assert incident.must_surface == is_due
