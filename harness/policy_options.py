@@ -22,6 +22,7 @@ _SECONDS = (
     "resend_within",
     "rate_limit_wait",
     "alert_cooldown",
+    "reconcile_interval",
 )
 _COUNTS = ("max_retries", "reconnect_attempts", "unknown_misses")
 _BREAKER_SECONDS = ("open_seconds", "max_open_seconds")

@@ -8,7 +8,6 @@ a closed venue have paid their weight.
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import TypedDict
 
 from foxtrot.adapter.session import Operation, VenueRequest
@@ -61,7 +60,7 @@ class Gate:
         self._order_rates = OrderRateLimiter(profile.order_rates, epoch)
         self._connects: dict[str, WindowCounter] = {}
         self._quotas: dict[tuple[str, Operation], WindowCounter] = {}
-        self._taken: dict[tuple[str, Operation], deque[float]] = {}
+        self._last_let_in: dict[tuple[str, Operation], float] = {}
         self._is_locked = False
 
     def check(self, request: VenueRequest, source_ip: str, now: float) -> None:
@@ -204,19 +203,18 @@ class Gate:
             return
         key = (source_ip, operation)
         counter = self._quotas.setdefault(key, WindowCounter(quota.seconds))
-        taken = self._taken.setdefault(key, deque(maxlen=quota.limit))
         wall = self._epoch + now
         counter.roll(wall)
         if counter.used >= quota.limit:
             raise Refused(
                 Reason.QUOTA,
                 **self._told(counter.remaining(wall), now),
-                free_at=taken[-1] + quota.seconds,
+                free_at=self._last_let_in[key] + quota.seconds,
                 limit=quota.limit,
                 seconds=quota.seconds,
             )
         counter.used += 1
-        taken.append(now)
+        self._last_let_in[key] = now
 
     def _told(self, wait: float, now: float) -> _Told:
         return {"retry_after": wait, "until": now + wait} if self._profile.tells_wait else {}
