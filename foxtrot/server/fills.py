@@ -19,6 +19,9 @@ __all__ = ["FillFetcher"]
 
 # Fills usually follow an order's update within a moment; only after it are they asked for.
 _PATIENCE = 1.0
+# Where all fills are late, each order lacks some a moment after its update. A list of fills costs
+# twenty orders' worth of weight at Binance, and the next one brings them as well.
+_APART = 5.0
 
 
 class FillFetcher:
@@ -47,6 +50,7 @@ class FillFetcher:
         self._asked_at: dict[tuple[str, str], float] = {}
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._under_way: dict[tuple[str, str], None] = {}
+        self._backfilled_at: dict[tuple[str, str], float] = {}
 
     async def fetch(
         self, connection: AdapterConnection, symbol: str, *, lane: Lane | None = None
@@ -91,13 +95,18 @@ class FillFetcher:
 
     async def _fetch_lacking(self, connection: AdapterConnection, symbol: str) -> None:
         try:
-            await self._clock.sleep(_PATIENCE)
+            await self._clock.sleep(self._patience(connection.name, symbol))
             if connection.ready and self._is_lacking(connection.name, symbol):
+                self._backfilled_at[connection.name, symbol] = self._clock.now()
                 await self.fetch(connection, symbol, lane=Lane.QUERIES)
         except FoxtrotError:
             pass  # surfaced by the guard; the next heartbeat sees that fills lack, and reconciles
         finally:
             del self._under_way[connection.name, symbol]
+
+    def _patience(self, adapter_name: str, symbol: str) -> float:
+        backfilled_at = self._backfilled_at.get((adapter_name, symbol), -math.inf)
+        return max(_PATIENCE, backfilled_at + _APART - self._clock.now())
 
     def _is_lacking(self, adapter_name: str, symbol: str) -> bool:
         return any(
