@@ -93,6 +93,10 @@ class FillFetcher:
             self._under_way[key] = None
             self._spawn(f"backfill {key}", self._fetch_lacking(connection, symbol))
 
+    def is_seen_to(self, adapter_name: str, symbol: str) -> bool:
+        """Whether the symbol's fills are about to be asked for."""
+        return (adapter_name, symbol) in self._under_way
+
     async def _fetch_lacking(self, connection: AdapterConnection, symbol: str) -> None:
         try:
             await self._clock.sleep(self._patience(connection.name, symbol))

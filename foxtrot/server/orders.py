@@ -239,7 +239,10 @@ class OrderPipeline:
         is_due = since >= self._policy.reconcile_interval
         return any(
             is_due
-            or self._oms.lacks_fills(order)
+            or (
+                self._oms.lacks_fills(order)
+                and not self._fills.is_seen_to(adapter_name, order.symbol)
+            )
             or (order.status is Status.UNKNOWN and order.vt_orderid not in self._resolving)
             for order in self._oms.unsettled(adapter_name)
         )

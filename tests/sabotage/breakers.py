@@ -89,7 +89,7 @@ def a_breaker_that_opens_on_what_is_merely_slow(mp):
             breaker = build(self, name, clock)
             rules = breaker._core.rules
             breaker._core.rules = replace(
-                rules, slow_call_seconds=0.5, slow_call_rate_threshold=0.5, minimum_calls=5
+                rules, slow_call_seconds=0.5, slow_call_rate_threshold=0.2, minimum_calls=5
             )
             breaker._core._set_lane()
             return breaker
