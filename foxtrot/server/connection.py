@@ -187,8 +187,13 @@ class AdapterConnection:
 
     async def ping(self) -> None:
         """Make the venue answer within the heartbeat's timeout; raises when it does not."""
-        async with asyncio.timeout(self._policy.heartbeat_timeout):
-            await self.adapter.ping()
+        try:
+            async with asyncio.timeout(self._policy.heartbeat_timeout):
+                await self.adapter.ping()
+        except Exception as exc:
+            self.guard.pinged(exc)
+            raise
+        self.guard.pinged(None)
 
     def saw_tick(self, tick: TickData) -> None:
         """Note that a symbol is alive, unless it is the old price that came again."""

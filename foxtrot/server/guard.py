@@ -133,6 +133,7 @@ class AdapterGuard:
         self._on_mended = on_mended
         self._on_end = on_end
         self.is_down: Callable[[], bool] = lambda: False
+        self._is_unanswered = False  # the connection's last ping
         self._stirred = asyncio.Event()
         self._retry = RetryConfig(
             max_retries=policy.max_retries,
@@ -283,23 +284,40 @@ class AdapterGuard:
         if is_its_own_master and breaker.state is not CircuitState.CLOSED:
             breaker.reset()
 
+    def pinged(self, exc: Exception | None) -> None:
+        """Note what became of the connection's ping: None when it was answered."""
+        self._is_unanswered = False
+        if exc is None:
+            return
+        error = self._classifier.classify(exc, adapter=self.adapter_name, operation="ping")
+        self._is_unanswered = error.category is ErrorCategory.CONNECTION
+        if self._is_unanswered and self._orders_fail():
+            self._open(Lane.QUERIES, error)
+
     def _corroborate(self, lane: Lane, error: FoxtrotError) -> None:
-        """Open the lane at its first failure where something else says that the venue is away too.
+        """Open a lane where something else than its own failures says that the venue is away.
 
         Two witnesses are enough: to have each lane find it out by failures of its own costs a dead
         venue three requests of each, whenever the first of a kind comes along. The connection being
-        down is a witness for all; that new orders fail is one against questions, never cancels.
+        down is a witness for all; that new orders fail, or a ping, is one against questions, never
+        against cancels. Where both do, no question has to.
         """
+        fails = self._orders_fail()
+        if self.is_down() or (lane is Lane.QUERIES and (fails or self._is_unanswered)):
+            self._open(lane, error)
+        elif lane is Lane.ORDERS and fails and self._is_unanswered:
+            self._open(Lane.QUERIES, error)
+
+    def _open(self, lane: Lane, error: FoxtrotError) -> None:
         breaker = self.breakers[lane]
         for _ in range(breaker.failure_threshold):
             if breaker.state is not CircuitState.CLOSED:
                 return
-            if not (self.is_down() or (lane is Lane.QUERIES and self._orders_fail())):
-                return
             breaker.acquire().failure(error)
 
     def _orders_fail(self) -> bool:
-        return self.breakers[Lane.ORDERS].state is CircuitState.OPEN
+        """Until they are answered again: that it is time to try says nothing yet."""
+        return self.breakers[Lane.ORDERS].state is not CircuitState.CLOSED
 
     async def probe(self, operation: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """One attempt of the recovery's: waits for the gate, and asks no breaker.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -281,6 +282,23 @@ def test_lane_opens_at_its_first_failure_where_the_connection_is_down_as_well(pl
 
     first, second = [t for t, _ in play(body).sent("account")][:2]
     assert second - first >= 4.0
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_guard_hears_what_became_of_a_ping(play, is_answered):
+    async def body(bench):
+        async def ping():
+            if not is_answered:
+                raise TimeoutError
+
+        told = []
+        bench.connection.adapter.ping = ping
+        bench.connection.guard.pinged = told.append
+        with suppress(TimeoutError):
+            await bench.connection.ping()
+        assert [type(each) for each in told] == [type(None) if is_answered else TimeoutError]
+
+    play(body, heartbeat_interval=1000.0)
 
 
 def test_old_price_that_comes_again_is_no_life(play):

@@ -587,21 +587,74 @@ def test_foreign_exception_is_classified_with_its_cause(scene):
     scene(body)
 
 
+def open_orders(s):
+    for _ in range(s.guard.breakers[Lane.ORDERS].failure_threshold):
+        s.guard.breakers[Lane.ORDERS].acquire().failure()
+
+
+WITNESSES = {
+    "none": lambda _s: None,
+    "new orders": open_orders,
+    "ping": lambda s: s.guard.pinged(TimeoutError()),
+    "broken ping": lambda s: s.guard.pinged(KeyError("reader")),
+}
+
+
 @pytest.mark.parametrize(
-    ("orders_fail", "lane", "opens"),
-    [(True, Lane.QUERIES, True), (True, Lane.CANCELS, False), (False, Lane.QUERIES, False)],
+    ("witness", "lane", "opens"),
+    [
+        ("none", Lane.QUERIES, False),
+        ("new orders", Lane.QUERIES, True),
+        ("new orders", Lane.CANCELS, False),
+        ("ping", Lane.QUERIES, True),
+        ("ping", Lane.CANCELS, False),
+        ("ping", Lane.ORDERS, False),
+        ("broken ping", Lane.QUERIES, False),
+    ],
 )
-def test_questions_stop_at_their_first_failure_where_new_orders_fail_already(
-    scene, orders_fail, lane, opens
+@pytest.mark.parametrize("later", [0.0, 60.0])
+def test_questions_stop_at_their_first_failure_where_something_else_fails_already(
+    scene, witness, lane, opens, later
 ):
     """Who asks seldom would be minutes in finding out; a cancel is worth the try."""
 
     async def body(s):
-        breakers = s.guard.breakers
-        if orders_fail:
-            breakers[Lane.ORDERS].force_open()
+        WITNESSES[witness](s)
+        await asyncio.sleep(later)  # what failed has not been answered since
         with pytest.raises(FoxtrotError):
             await s.call(AdapterConnectionError("A", "reset"), lane=lane, deadline=0.0)
-        assert (breakers[lane].state is CircuitState.OPEN) is opens
+        assert (s.guard.breakers[lane].state is CircuitState.OPEN) is opens
+
+    scene(body)
+
+
+def test_questions_are_held_back_where_neither_orders_nor_pings_are_answered(scene):
+    """In whichever order the two were found out."""
+
+    async def pinged_last(s):
+        open_orders(s)
+        s.guard.pinged(TimeoutError())
+        assert s.guard.breakers[Lane.QUERIES].state is CircuitState.OPEN
+        assert s.guard.breakers[Lane.CANCELS].state is CircuitState.CLOSED
+
+    async def pinged_first(s):
+        s.guard.pinged(TimeoutError())
+        for _ in range(s.guard.breakers[Lane.ORDERS].failure_threshold):
+            assert s.guard.breakers[Lane.QUERIES].state is CircuitState.CLOSED
+            with pytest.raises(FoxtrotError):
+                await s.call(down(), lane=Lane.ORDERS, deadline=0.0)
+        assert s.guard.breakers[Lane.QUERIES].state is CircuitState.OPEN
+
+    scene(pinged_last)
+    scene(pinged_first)
+
+
+def test_ping_that_is_answered_is_no_witness_any_more(scene):
+    async def body(s):
+        s.guard.pinged(TimeoutError())
+        s.guard.pinged(None)
+        with pytest.raises(FoxtrotError):
+            await s.call(down(), deadline=0.0)
+        assert s.guard.breakers[Lane.QUERIES].state is CircuitState.CLOSED
 
     scene(body)
