@@ -9,6 +9,7 @@ from foxtrot.server.policy import BreakerPolicy, Lane
 from foxtrot.util import _breaker_gate
 from foxtrot.util._breaker_core import BreakerCore
 from foxtrot.util._breaker_records import CallOutcome, CircuitState
+from foxtrot.util._breaker_rules import Rules
 from foxtrot.util.circuit_breaker import CircuitBreaker
 
 from .sabotage import Room, wrap
@@ -57,8 +58,9 @@ def a_breaker_that_never_closes(mp):
 
 @ROOM("long_outage", "breaker_effectiveness")
 def a_breaker_that_opens_the_floodgates_when_its_time_is_over(mp):
-    """Whoever waited goes out at once, again and again, and the venue stays on its knees."""
+    """Whoever waited goes out at once, every four seconds, and the venue stays on its knees."""
     mp.setattr(BreakerCore, "_has_free_probe", lambda _self, _now: True)
+    mp.setattr(Rules, "grown", lambda _self, open_time: open_time)
 
 
 @ROOM("rejection_mix", "nothing_blocked_without_cause")
