@@ -210,6 +210,16 @@ class AdapterGuard:
         if tries:
             self._on_end(CallEnded(self.adapter_name, operation, result, tries + 1, error))
 
+    def pinged(self, exc: Exception | None) -> None:
+        """Note what became of the connection's ping: None when it was answered."""
+        self._is_unanswered = False
+        if exc is None:
+            return
+        error = self._classifier.classify(exc, adapter=self.adapter_name, operation="ping")
+        self._is_unanswered = error.category is ErrorCategory.CONNECTION
+        if self._is_unanswered and self._orders_fail():
+            self._open(Lane.QUERIES, error)
+
     def came_back(self) -> None:
         """Let questions out again at once: the reconciliation has just been answered many.
 
@@ -283,16 +293,6 @@ class AdapterGuard:
         is_its_own_master = breaker.mode is BreakerMode.AUTOMATIC
         if is_its_own_master and breaker.state is not CircuitState.CLOSED:
             breaker.reset()
-
-    def pinged(self, exc: Exception | None) -> None:
-        """Note what became of the connection's ping: None when it was answered."""
-        self._is_unanswered = False
-        if exc is None:
-            return
-        error = self._classifier.classify(exc, adapter=self.adapter_name, operation="ping")
-        self._is_unanswered = error.category is ErrorCategory.CONNECTION
-        if self._is_unanswered and self._orders_fail():
-            self._open(Lane.QUERIES, error)
 
     def _corroborate(self, lane: Lane, error: FoxtrotError) -> None:
         """Open a lane where something else than its own failures says that the venue is away.

@@ -136,8 +136,9 @@ class ErrorRecoveryManager:
         clock: Time.
         rng: Jitter of the waits between attempts.
         base_delay: Seconds before the second attempt of a rung; doubles with each.
-        max_delay: The longest wait between two attempts, unless the venue asks for more. A
-            connection that lasted less than that has relapsed: the waits go on growing.
+        max_delay: The longest wait between two attempts, unless the venue asks for more. What
+            worked again for less than that has relapsed: the waits go on growing, for opening
+            anew and for looking again apart.
         listeners: Called with each RecoveryEvent.
 
     Attributes:

@@ -429,39 +429,6 @@ def test_unknown_order_that_was_to_be_cancelled_is_not_sent_again(play, tools):
     assert len(bench.sent("order.place")) == 1
 
 
-def test_fills_lost_on_the_stream_are_fetched(play, tools):
-    """The acknowledgement says "filled" and no fill comes: it is asked for, once."""
-
-    async def body(bench):
-        bench.link.rules["mute"] = tools.Rule(
-            framing=lambda _c, frame: tools.Hang() if b'"order"' in frame else None
-        )
-        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
-        assert bench.position() == (0.0, 0.01)
-        await bench.clock.sleep(3)
-        assert bench.position() == (0.01, 0.01)
-
-    bench = play(body)
-    assert len(bench.sent("trades")) == 2  # when it came up, and now
-
-
-def test_fills_that_are_lost_all_the_time_are_fetched_together(play, tools):
-    """A list of fills is dear: for each order there would be one, and soon no answer to any."""
-
-    async def body(bench):
-        bench.link.rules["mute"] = tools.Rule(
-            framing=lambda _c, frame: tools.Hang() if b'"order"' in frame else None
-        )
-        for number in range(10):
-            await bench.engine.send_order(bench.order(f"o{number}", price=0), "ALPHA")
-            await bench.clock.sleep(1.0)
-        await bench.clock.sleep(3.0)
-        assert bench.position() == (0.1, 0.1)
-
-    bench = play(body)
-    assert len(bench.sent("trades")) == 1 + 3  # when it came up, and every five seconds
-
-
 def test_what_happened_while_away_is_known_before_ready(play, tools):
     """Cancelled, filled and opened by others while the stream was down: all is reconciled."""
 
