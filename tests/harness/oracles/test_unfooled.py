@@ -7,14 +7,9 @@ import pytest
 from harness.facts import fold
 from harness.metrics.tallies import TALLIES
 from harness.oracles import ORACLES
-from harness.results import Verdict
 from harness.verdict import judge
 
-FAIL, INCONCLUSIVE, PASS = Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS
-
-
-def verdict(tale, name):
-    return ORACLES[name](fold(tale.events)).verdict
+from .asking import FAIL, OPEN, PASS, verdict
 
 
 def counted(tale, name):
@@ -128,9 +123,7 @@ def test_a_request_that_names_no_call_belongs_to_the_open_call_that_fits(story):
 # -- no_refusal_is_sent_again
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"), [(-2010, FAIL), (-1013, FAIL), (-1021, INCONCLUSIVE)]
-)
+@pytest.mark.parametrize(("code", "expected"), [(-2010, FAIL), (-1013, FAIL), (-1021, OPEN)])
 def test_what_was_refused_is_not_sent_again_unchanged(story, code, expected):
     """A time stamp's refusal is none of the order; it may go again with another."""
     tale = refused_for_cause(story({}).begin(10), 11, 400, code)
@@ -298,7 +291,7 @@ def test_what_the_close_of_the_market_took_away_says_nothing_of_the_client(story
     tale = crashed(story, end=90.0)
     tale.events[-4:-4] = [story().add(90.0, "run.settle", "story").events[-1]]
     tale.add(100.0, "run.end", "story", "completed", leftover_tasks=[])
-    assert verdict(tale, "recovery_within_bound") is INCONCLUSIVE
+    assert verdict(tale, "recovery_within_bound") is OPEN
     assert counted(tale, "recovery_success_rate") == (0, 0)
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.facts import fold
-from harness.oracles import ORACLES
-from harness.results import Verdict
-
-PASS, FAIL, OPEN = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+from .asking import FAIL, OPEN, PASS, ask, verdict
 
 PROMISES = {
     "deadlines": {"orders": 20.0, "cancels": 30.0, "queries": 20.0},
@@ -17,14 +13,6 @@ PROMISES = {
     "quiet": 10.0,
 }
 LIMIT = {"side": "BUY", "type": "LIMIT", "price": 100.0}
-
-
-def ask(tale, name):
-    return ORACLES[name](fold(tale.events))
-
-
-def verdict(tale, name):
-    return ask(tale, name).verdict
 
 
 # -- orders_are_as_asked

@@ -1,0 +1,169 @@
+"""Orders, fills, positions: each invariant held by an honest history, and broken in every way."""
+
+from __future__ import annotations
+
+import pytest
+
+from .asking import FAIL, OPEN, PASS, ask, traded, verdict
+
+
+@pytest.mark.parametrize(
+    "name", ["no_intent_executes_twice", "no_order_lost", "positions_equal_fills"]
+)
+def test_order_filled_once_and_told_once_holds(story, name):
+    assert verdict(traded(story), name) is PASS
+
+
+def test_second_order_under_one_id_is_a_breach_that_names_both(story):
+    found = ask(traded(story).venue_order(5, "v2"), "no_intent_executes_twice")
+    assert found.verdict is FAIL
+    assert "order c1" in found.evidence[0]
+    assert all(word in found.evidence[0] for word in ("v1", "v2", "seq"))
+
+
+def test_more_executed_than_asked_is_a_breach(story):
+    tale = traded(story).venue_order(5, "v1", "FILLED", executed=1.5)
+    assert verdict(tale, "no_intent_executes_twice") is FAIL
+
+
+def test_order_under_an_id_that_nobody_asked_for_is_a_breach(story):
+    """A client id made anew on each resend."""
+    tale = (
+        traded(story).sent(4, "r4", client_id="c1-again").venue_order(4, "v2", client_id="c1-again")
+    )
+    assert verdict(tale, "no_intent_executes_twice") is FAIL
+
+
+@pytest.mark.parametrize(
+    ("client", "venue", "traded_", "executed"),
+    [
+        ("REJECTED", "NEW", 0, 0),
+        ("UNKNOWN", "", 0, 0),
+        ("NOTTRADED", "", 0, 0),
+        ("", "NEW", 0, 0),
+        ("CANCELLED", "FILLED", 0, 1),
+        ("CANCELLED", "CANCELED", 0, 0.5),
+    ],
+)
+def test_engine_and_venue_that_disagree_at_the_end_lose_an_order(
+    story, client, venue, traded_, executed
+):
+    tale = story().invoke(1, "o1", client_id="c1")
+    tale.final(client, venue, traded=traded_, executed=executed)
+    assert verdict(tale, "no_order_lost") is FAIL
+
+
+@pytest.mark.parametrize(
+    ("client", "venue"),
+    [("REJECTED", ""), ("CANCELLED", "EXPIRED"), ("PARTTRADED", "PARTIALLY_FILLED")],
+)
+def test_engine_and_venue_that_mean_the_same_lose_nothing(story, client, venue):
+    tale = story().invoke(1, "o1", client_id="c1").final(client, venue)
+    assert verdict(tale, "no_order_lost") is PASS
+
+
+def test_order_that_came_back_ok_and_is_nowhere_is_lost(story):
+    tale = traded(story).invoke(5, "o2", client_id="c2").back(6, "o2")
+    assert verdict(tale, "no_order_lost") is FAIL
+
+
+def test_orders_that_were_never_read_at_the_end_are_undecided(story):
+    found = ask(story().invoke(1, "o1", client_id="c1"), "no_order_lost")
+    assert (found.verdict, found.weight) == (OPEN, OPEN)
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [
+        lambda tale: tale.client_trade(9, "t1"),
+        lambda tale: tale.client_trade(9, "made-up"),
+        lambda tale: tale.venue_trade(9, "t2"),
+        lambda tale: tale.venue_trade(9, "t2").client_trade(9, "t2", quantity=2.0),
+        lambda tale: tale.venue_trade(9, "t2").client_trade(9, "t2", side="SHORT"),
+        lambda tale: tale.venue_trade(9, "t2", price=5.0).client_trade(9, "t2", price=5.1),
+        lambda tale: tale.add(9, "venue.final_position", "BTCUSDT", adapter="A", volume=1.0),
+    ],
+    ids=["twice", "made up", "missing", "wrong quantity", "wrong side", "wrong price", "position"],
+)
+def test_fills_that_are_not_the_venues_are_breaches(story, breach):
+    found = ask(breach(traded(story)), "positions_equal_fills")
+    assert found.verdict is FAIL
+    assert len(found.evidence) == 1
+
+
+def test_fills_and_positions_that_agree_hold(story):
+    tale = traded(story).venue_trade(8, "t2", price=5.0).client_trade(8, "t2", price=5.0)
+    tale.add(9, "venue.final_position", "BTCUSDT", adapter="A", volume=1.0)
+    tale.add(9, "client.final_position", "BTCUSDT", adapter="A", volume=1.0)
+    assert verdict(tale, "positions_equal_fills") is PASS
+
+
+def unknown(story):
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    return tale.done(5, "r1", "abandoned").order(5, "UNKNOWN").back(5, "o1", "unknown")
+
+
+SETTLED = "unknown_never_settled_without_evidence"
+
+
+def test_filled_order_was_never_in_doubt(story):
+    assert not ask(traded(story), SETTLED).exercised
+
+
+def test_unknown_settled_by_a_reply_holds(story):
+    tale = (
+        unknown(story)
+        .sent(6, "q1", "order.query", client_id="c1")
+        .done(6, "q1", "error", status=400, delivered=True)
+    )
+    assert verdict(tale.order(6, "REJECTED"), SETTLED) is PASS
+
+
+def test_unknown_settled_by_a_list_of_open_orders_holds(story):
+    tale = unknown(story).sent(6, "q1", "orders.open").done(6, "q1")
+    assert verdict(tale.order(6, "REJECTED"), SETTLED) is PASS
+
+
+@pytest.mark.parametrize("outcome", ["reset", "lost", "abandoned"])
+def test_unknown_settled_after_a_failed_lookup_is_a_breach(story, outcome):
+    """No answer is not the answer "no"."""
+    tale = unknown(story).sent(6, "q1", "order.query", client_id="c1").done(6, "q1", outcome)
+    assert verdict(tale.order(6, "REJECTED"), SETTLED) is FAIL
+
+
+def test_unknown_settled_by_a_server_error_is_a_breach(story):
+    tale = (
+        unknown(story)
+        .sent(6, "q1", "order.query", client_id="c1")
+        .done(6, "q1", "error", status=503, delivered=True)
+    )
+    assert verdict(tale.order(6, "REJECTED"), SETTLED) is FAIL
+
+
+@pytest.mark.parametrize("returned", ["failed", "blocked"])
+def test_order_that_failed_by_return_and_lives_at_the_venue_is_a_breach(story, returned):
+    tale = story().invoke(1, "o1", client_id="c1").venue_order(1, "v1").back(2, "o1", returned)
+    assert verdict(tale, SETTLED) is FAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("FILLED", FAIL), ("CANCELED", FAIL), ("REJECTED", PASS), ("EXPIRED", PASS), (None, PASS)],
+)
+def test_order_called_rejected_that_the_venue_took_is_a_breach(story, status, expected):
+    """Though the caller was told nothing, and another end is told later."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    if status:
+        tale.venue_order(1, "v1", status)
+    tale.back(2, "o1", "unknown").order(3, "REJECTED")
+    assert verdict(tale.order(4, "ALLTRADED"), SETTLED) is expected
+
+
+def test_final_state_while_the_venue_has_it_open_is_made_up(story):
+    """After a failed look-up: unknown taken as empty."""
+    tale = story().sent(1, "q1", "orders.open").done(2, "q1", "reset").venue_order(1, "v1")
+    name = "failed_reply_changes_no_state"
+    assert verdict(tale, name) is PASS
+    found = ask(tale.order(3, "CANCELLED"), name)
+    assert found.verdict is FAIL
+    assert "order c1" in found.evidence[0]

@@ -1,0 +1,208 @@
+"""What may be sent when: each invariant held by an honest history, and broken in every way."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from .asking import FAIL, OPEN, PASS, ask, verdict
+
+
+def refused(story, status=429, code=-1003, until=20.0):
+    tale = story().sent(9, "r1").sent(9.5, "wire")
+    tale.add(9.6, "venue.refused", "r1", venue="A", status=status, code=code, until=until)
+    return tale.done(10, "r1", "error", status=status, delivered=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(429, "nothing_sent_before_retry_after"), (418, "nothing_sent_while_banned")],
+)
+def test_nothing_is_sent_until_the_moment_named(story, status, name):
+    """What was on the wire when the refusal arrived may finish."""
+    assert verdict(refused(story, status).sent(20, "r2"), name) is PASS
+    found = ask(refused(story, status).sent(19.9, "r2", "order.cancel"), name)
+    assert found.verdict is FAIL
+    assert all(word in found.evidence[0] for word in ("r1", "r2", "seq"))
+
+
+def test_refusal_whose_reply_was_lost_binds_nobody(story):
+    tale = story().sent(9, "r1").add(9, "venue.refused", "r1", status=429, until=20.0)
+    tale.done(10, "r1", "reset").sent(11, "r2")
+    assert not ask(tale, "nothing_sent_before_retry_after").exercised
+
+
+def test_refusal_that_names_no_time_binds_nobody(story):
+    assert not ask(
+        refused(story, until=None).sent(11, "r2"), "nothing_sent_before_retry_after"
+    ).exercised
+
+
+def test_order_rate_limit_binds_new_orders_only(story):
+    name = "nothing_sent_before_retry_after"
+    tale = refused(story, code=-1015).sent(11, "r2", "order.cancel")
+    assert verdict(tale, name) is PASS
+    assert verdict(tale.sent(12, "r3", "order.place"), name) is FAIL
+
+
+def test_blocked_call_that_sent_something_is_a_breach(story):
+    name = "blocked_calls_send_nothing"
+    tale = story().invoke(1, "o1", client_id="c1").back(1, "o1", "blocked")
+    assert verdict(tale, name) is PASS
+    tale.invoke(2, "o2", client_id="c2").sent(2, "r2", client_id="c2").back(2, "o2", "blocked")
+    assert verdict(tale, name) is FAIL
+
+
+def test_retry_held_back_after_a_refused_attempt_sent_nothing(story):
+    """The first attempt was turned away, the second never went: blocked is the truth."""
+    tale = story().invoke(2, "o2", client_id="c2").sent(2, "r2", client_id="c2")
+    tale.done(2, "r2", "refused").back(2, "o2", "blocked")
+    assert verdict(tale, "blocked_calls_send_nothing") is PASS
+
+
+def cancelled(story, outcome="ok", send=True, blocks=("order.place",)):
+    tale = story({"blocks": list(blocks)}).probe(1).sent(5, "r0", client_id="c0")
+    tale.venue_order(5, "v0", client_id="c0").begin(10)
+    tale.invoke(11, "o1", client_id="c1").sent(11, "r1", client_id="c1").fired(11, "F1", "r1")
+    tale.done(11, "r1", "reset").back(11, "o1", "unknown")
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels")
+    if send:
+        tale.sent(12, "r2", "order.cancel", client_id="c0", lane="cancels").done(12, "r2", outcome)
+    return tale.back(13, "o2", outcome)
+
+
+def test_cancel_that_is_sent_while_new_orders_fail_gets_through(story):
+    assert verdict(cancelled(story), "cancels_get_through") is PASS
+
+
+def test_cancel_held_back_by_what_tripped_the_orders_is_a_breach(story):
+    assert verdict(cancelled(story, "blocked", send=False), "cancels_get_through") is FAIL
+
+
+def test_cancel_that_waits_with_the_new_orders_is_a_breach_though_it_is_sent_in_the_end(story):
+    """By then the order may be filled, or cancelled at last: what counts is when it was asked."""
+    tale = cancelled(story, send=False)
+    tale.events.pop()
+    tale.sent(19, "r2", "order.cancel", client_id="c0", lane="cancels").done(19, "r2")
+    found = ask(tale.venue_order(19, "v0", "CANCELED", "c0").back(19, "o2"), "cancels_get_through")
+    assert found.evidence == (
+        "seq 15, t=19.000s: cancel of c0, asked for as o2 (seq 11, t=12.000s) and sent at "
+        "t=19.000s, came back ok, while only new orders had reason to fail on A",
+    )
+
+
+def test_cancel_of_an_order_that_is_not_open_puts_nothing_to_the_test(story):
+    tale = cancelled(story, "blocked", send=False)
+    tale.events.insert(-2, dataclasses.replace(tale.events[3], outcome="FILLED"))
+    assert not ask(tale, "cancels_get_through").exercised
+
+
+@pytest.mark.parametrize(("code", "expected"), [(-1015, FAIL), (-1003, OPEN)])
+def test_cancel_waits_only_for_what_the_venue_has_asked_of_cancels_too(story, code, expected):
+    """Of too many new orders Binance speaks to new orders alone; of too many requests to all."""
+    tale = story().probe(1).sent(5, "r0", client_id="c0").venue_order(5, "v0", client_id="c0")
+    tale.invoke(11, "o1", client_id="c1").sent(11, "r1", client_id="c1")
+    tale.add(11, "venue.refused", "r1", code=code, status=429, until=30.0)
+    tale.done(11, "r1", "error", status=429)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert verdict(tale, "cancels_get_through") is expected
+
+
+@pytest.mark.parametrize(("first_ends", "expected"), [(20.0, OPEN), (11.5, FAIL)])
+def test_cancel_that_waited_through_a_hold_is_excused_though_a_later_one_asked_less(
+    story, first_ends, expected
+):
+    """A refusal of new orders makes nobody forget what an earlier one asked of all."""
+    tale = cancelled(story, send=False)
+    tale.events[-2:] = []
+    for t, request, code, until in ((11.2, "r2", -1003, first_ends), (21, "r3", -1015, 22.0)):
+        tale.sent(t, request)
+        tale.add(t, "venue.refused", request, code=code, status=429, until=until)
+        tale.done(t, request, "error", status=429)
+        if request == "r2":
+            tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels")
+    tale.sent(23, "r4", "order.cancel", client_id="c0", lane="cancels").done(23, "r4")
+    assert verdict(tale.back(24, "o2"), "cancels_get_through") is expected
+
+
+def test_shorter_hold_takes_nothing_from_a_longer_one(story):
+    tale = cancelled(story, send=False)
+    tale.events[-2:] = []
+    for t, request, until in ((11.2, "r2", 30.0), (11.3, "r3", 11.6)):
+        tale.sent(t - 0.1, request).add(t, "venue.refused", request, status=429, until=until)
+        tale.done(t, request, "error", status=429)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert verdict(tale, "cancels_get_through") is OPEN
+
+
+def test_cancel_held_back_while_new_orders_work_is_another_matter(story):
+    tale = story({"blocks": ["order.place"]}).probe(1).sent(5, "r0", client_id="c0")
+    tale.venue_order(5, "v0", client_id="c0").begin(10)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels").back(13, "o2", "blocked")
+    assert not ask(tale, "cancels_get_through").exercised
+
+
+def test_look_up_held_back_while_new_orders_fail_is_another_matter(story):
+    tale = cancelled(story, "blocked", send=False)
+    tale.events[-2].details["operation"] = "order.query"
+    assert not ask(tale, "cancels_get_through").exercised
+
+
+def test_cancel_held_back_by_a_fault_on_cancels_is_excused(story):
+    found = ask(cancelled(story, "blocked", send=False, blocks=("*",)), "cancels_get_through")
+    assert not found.exercised
+
+
+def opened(story, t, name, outcome="ok", tale=None):
+    return (tale or story()).add(t, "link.open", name, outcome, adapter="A")
+
+
+def test_reconnecting_after_the_loss_holds(story):
+    tale = opened(story, 1, "k1").add(5, "link.close", "k1", "reset", adapter="A", by="fault")
+    assert verdict(opened(story, 6, "k2", tale=tale), "one_reconnect_at_a_time") is PASS
+
+
+def test_second_connection_beside_the_first_is_a_breach(story):
+    tale = opened(story, 2, "k2", tale=opened(story, 1, "k1"))
+    assert verdict(tale, "one_reconnect_at_a_time") is FAIL
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(0.5, FAIL), (3.0, PASS)])
+def test_storm_of_attempts_is_a_breach_and_patience_none(story, gap, expected):
+    tale = story()
+    for number in range(40):
+        opened(story, number * gap, f"k{number}", "refused", tale=tale)
+    assert verdict(tale, "one_reconnect_at_a_time") is expected
+
+
+def test_overlapping_attempts_are_a_breach(story):
+    tale = story().add(5, "link.open", "k1", "refused", adapter="A", began=1.0)
+    tale.add(6, "link.open", "k2", "refused", adapter="A", began=2.0)
+    assert verdict(tale, "one_reconnect_at_a_time") is FAIL
+
+
+def beside(story, returned, outcome="ok", **done):
+    tale = story({}).sent(0, "b0", "time", adapter="B").probe(1, adapter="B").begin(10)
+    tale.invoke(11, "o1", adapter="B", client_id="c1").sent(11, "b1", adapter="B", client_id="c1")
+    return tale.done(11, "b1", outcome, **done).back(12, "o1", returned)
+
+
+def test_calls_on_another_venue_that_work_are_unharmed(story):
+    assert verdict(beside(story, "ok"), "bystanders_unharmed") is PASS
+
+
+def test_failure_on_a_venue_without_a_fault_is_harm(story):
+    assert verdict(beside(story, "unknown", outcome="abandoned"), "bystanders_unharmed") is FAIL
+
+
+def test_rejection_by_the_other_venue_itself_is_no_harm(story):
+    tale = beside(story, "failed", outcome="error", status=400)
+    assert verdict(tale, "bystanders_unharmed") is PASS
+
+
+def test_only_new_orders_are_forbidden_after_shutdown(story):
+    name = "nothing_sent_after_shutdown"
+    tale = story().add(50, "run.shutdown").sent(51, "r1", "order.cancel", client_id="c1")
+    assert verdict(tale, name) is PASS
+    assert verdict(tale.sent(52, "r2", client_id="c2"), name) is FAIL
