@@ -12,16 +12,15 @@ RULES = "foxtrot/util/_breaker_rules.py"
 SHELLS = "foxtrot/util/_breaker_shells.py"
 FACE = "foxtrot/util/circuit_breaker.py"
 
-ALONE = "tests/foxtrot/util/test_circuit_breaker.py"
-TOGETHER = "tests/foxtrot/util/test_circuit_breaker_concurrency.py"
+ROOM = "tests/foxtrot/util/circuit_breaker"
 HERE = "tests/foxtrot/test_breaker_traps.py"
 
 HERD = (
     f"{HERE}::test_fifty_threads_at_half_open_get_as_many_permits_as_there_are[1]",
     f"{HERE}::test_fifty_threads_at_half_open_get_as_many_permits_as_there_are[3]",
-    f"{TOGETHER}::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[block-1]",
-    f"{TOGETHER}::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[call_async-1]",
-    f"{TOGETHER}::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[decorator-3]",
+    f"{ROOM}/test_concurrency.py::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[block-1]",
+    f"{ROOM}/test_concurrency.py::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[call_async-1]",
+    f"{ROOM}/test_concurrency.py::test_fifty_tasks_at_half_open_make_as_many_probes_as_allowed[decorator-3]",
 )
 
 TRAPS = (
@@ -39,7 +38,7 @@ TRAPS = (
         file=CORE,
         old="        self._probes.append(probe)\n",
         new="",
-        tests=(*HERD, f"{ALONE}::test_probes_out_at_a_time_are_limited"),
+        tests=(*HERD, f"{ROOM}/test_probes.py::test_probes_out_at_a_time_are_limited"),
     ),
     Trap(
         row="done herd",
@@ -55,7 +54,9 @@ TRAPS = (
         file=SHELLS,
         old="    permit = Permit(gate, gate.admit())\n",
         new="    permit = Permit(gate, Grant(None, 0.0))\n",
-        tests=(f"{TOGETHER}::test_fifty_threads_at_half_open_make_as_many_probes_as_allowed[1]",),
+        tests=(
+            f"{ROOM}/test_concurrency.py::test_fifty_threads_at_half_open_make_as_many_probes_as_allowed[1]",
+        ),
     ),
     Trap(
         row="§0.2",
@@ -64,8 +65,8 @@ TRAPS = (
         old="if not isinstance(exc, Exception) or isinstance(exc, CircuitBreakerOpenError):",
         new="if isinstance(exc, CircuitBreakerOpenError):",
         tests=(
-            f"{ALONE}::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
-            f"{ALONE}::test_cancelled_call_of_a_closed_breaker_is_counted_as_neutral",
+            f"{ROOM}/test_life.py::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
+            f"{ROOM}/test_life.py::test_cancelled_call_of_a_closed_breaker_is_counted_as_neutral",
         ),
     ),
     Trap(
@@ -75,7 +76,9 @@ TRAPS = (
         old="        if grant.is_settled:\n            return\n",
         new="        if grant.is_settled:\n            return\n"
         "        if outcome is CallOutcome.NEUTRAL:\n            outcome = CallOutcome.SUCCESS\n",
-        tests=(f"{ALONE}::test_cancelled_probe_gives_its_permit_back_and_says_nothing",),
+        tests=(
+            f"{ROOM}/test_life.py::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
+        ),
     ),
     Trap(
         row="§2.2",
@@ -85,8 +88,8 @@ TRAPS = (
         new="        if grant.lease_until is not None and outcome is not CallOutcome.NEUTRAL:\n"
         "            self._probes.remove(grant)",
         tests=(
-            f"{ALONE}::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
-            f"{TOGETHER}::test_coroutine_that_is_thrown_away_gives_its_permit_back",
+            f"{ROOM}/test_life.py::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
+            f"{ROOM}/test_concurrency.py::test_coroutine_that_is_thrown_away_gives_its_permit_back",
         ),
     ),
     Trap(
@@ -95,7 +98,7 @@ TRAPS = (
         file=CORE,
         old="return probe.lease_until is not None and now < probe.lease_until",
         new="return probe.lease_until is not None",
-        tests=(f"{ALONE}::test_hung_probe_loses_its_permit_with_the_lease",),
+        tests=(f"{ROOM}/test_probes.py::test_hung_probe_loses_its_permit_with_the_lease",),
     ),
     Trap(
         row="§2.2",
@@ -103,7 +106,9 @@ TRAPS = (
         file=SHELLS,
         old="    except BaseException as exc:\n        permit.settle(exc)",
         new="    except Exception as exc:\n        permit.settle(exc)",
-        tests=(f"{ALONE}::test_cancelled_probe_gives_its_permit_back_and_says_nothing",),
+        tests=(
+            f"{ROOM}/test_life.py::test_cancelled_probe_gives_its_permit_back_and_says_nothing",
+        ),
     ),
     Trap(
         row="§0.3",
@@ -112,8 +117,8 @@ TRAPS = (
         old="if grant.generation is not self._generation:\n            return False",
         new="if grant.generation is not self._generation:\n            return True",
         tests=(
-            f"{ALONE}::test_call_from_before_the_trip_changes_nothing",
-            f"{ALONE}::test_late_failure_does_not_push_the_window_out",
+            f"{ROOM}/test_life.py::test_call_from_before_the_trip_changes_nothing",
+            f"{ROOM}/test_life.py::test_late_failure_does_not_push_the_window_out",
         ),
     ),
     Trap(
@@ -122,7 +127,9 @@ TRAPS = (
         file=SHELLS,
         old="if core.lane is lane and type(result) is gate.plain:",
         new="if type(result) is gate.plain:",
-        tests=(f"{ALONE}::test_call_from_before_the_trip_changes_nothing[by_decorator]",),
+        tests=(
+            f"{ROOM}/test_life.py::test_call_from_before_the_trip_changes_nothing[by_decorator]",
+        ),
     ),
     Trap(
         row="§2.4",
@@ -130,7 +137,9 @@ TRAPS = (
         file=SHELLS,
         old="        if core.lane is lane:\n            passed()",
         new="        if core is not None:\n            passed()",
-        tests=(f"{ALONE}::test_call_from_before_the_trip_changes_nothing[by_async_decorator]",),
+        tests=(
+            f"{ROOM}/test_life.py::test_call_from_before_the_trip_changes_nothing[by_async_decorator]",
+        ),
     ),
     Trap(
         row="§0.4",
@@ -140,7 +149,9 @@ TRAPS = (
         "            gate.judge(Grant(lane), exc)",
         new="            result = await fn(*args, **kwargs)\n        except BaseException:\n"
         "            passed()",
-        tests=(f"{ALONE}::test_outage_and_recovery_tell_the_whole_story[by_async_decorator]",),
+        tests=(
+            f"{ROOM}/test_life.py::test_outage_and_recovery_tell_the_whole_story[by_async_decorator]",
+        ),
     ),
     Trap(
         row="§2.8",
@@ -149,9 +160,9 @@ TRAPS = (
         old='return cls is GeneratorType or cls is AsyncGeneratorType or hasattr(cls, "__await__")',
         new="return False",
         tests=(
-            f"{ALONE}::test_awaitable_of_a_plain_function_reports_when_it_is_done",
-            f"{ALONE}::test_call_refuses_a_coroutine_function",
-            f"{ALONE}::test_future_of_a_plain_function_stays_a_future",
+            f"{ROOM}/test_protected.py::test_awaitable_of_a_plain_function_reports_when_it_is_done",
+            f"{ROOM}/test_protected.py::test_call_refuses_a_coroutine_function",
+            f"{ROOM}/test_protected.py::test_future_of_a_plain_function_stays_a_future",
         ),
     ),
     Trap(
@@ -160,7 +171,7 @@ TRAPS = (
         file=FACE,
         old="        refuse_generator_function(fn)\n",
         new="",
-        tests=(f"{ALONE}::test_generators_are_refused_with_a_message",),
+        tests=(f"{ROOM}/test_protected.py::test_generators_are_refused_with_a_message",),
     ),
     Trap(
         row="§0.6",
@@ -168,7 +179,7 @@ TRAPS = (
         file=FACE,
         old="            result = fn(*args, **kwargs)\n",
         new="            with self._gate._lock:\n                result = fn(*args, **kwargs)\n",
-        tests=(f"{TOGETHER}::test_calls_through_one_breaker_run_side_by_side",),
+        tests=(f"{ROOM}/test_concurrency.py::test_calls_through_one_breaker_run_side_by_side",),
     ),
     Trap(
         row="done parallel",
@@ -213,7 +224,7 @@ TRAPS = (
         file="foxtrot/util/_breaker_snapshot.py",
         old='now + min(float(deadline["remaining"]), deadline["until"] - wall)',
         new='now + (deadline["until"] - wall)',
-        tests=(f"{ALONE}::test_wall_clock_set_back_makes_no_window_longer",),
+        tests=(f"{ROOM}/test_restarts.py::test_wall_clock_set_back_makes_no_window_longer",),
     ),
     Trap(
         row="done frozen",
@@ -222,7 +233,7 @@ TRAPS = (
         old="    def now(self) -> float:\n"
         '        """Return `time.monotonic()`."""\n        return time.monotonic()',
         new="    def now(self, read=time.monotonic) -> float:\n        return read()",
-        tests=(f"{ALONE}::test_defaults_move_with_a_frozen_clock",),
+        tests=(f"{ROOM}/test_arguments.py::test_defaults_move_with_a_frozen_clock",),
     ),
     Trap(
         row="§0.8",
@@ -233,8 +244,8 @@ TRAPS = (
         new="    if type(spec) is type and issubclass(spec, BaseException):\n"
         "        return lambda exc: isinstance(exc, spec)\n    if type(spec) is type or",
         tests=(
-            f"{ALONE}::test_excluded_errors_are_neutral",
-            f"{ALONE}::test_expected_exception_decides_what_can_fail",
+            f"{ROOM}/test_reading_errors.py::test_excluded_errors_are_neutral",
+            f"{ROOM}/test_reading_errors.py::test_expected_exception_decides_what_can_fail",
         ),
     ),
     Trap(
@@ -245,8 +256,8 @@ TRAPS = (
         new="        if outcome is CallOutcome.NEUTRAL or not self._decides(grant):\n"
         "            self.failure_count = 0\n",
         tests=(
-            f"{ALONE}::test_business_refusal_neither_counts_nor_ends_a_run",
-            f"{ALONE}::test_excluded_errors_are_neutral",
+            f"{ROOM}/test_life.py::test_business_refusal_neither_counts_nor_ends_a_run",
+            f"{ROOM}/test_reading_errors.py::test_excluded_errors_are_neutral",
         ),
     ),
     Trap(
@@ -260,7 +271,7 @@ TRAPS = (
         "                self._same = CircuitBreakerOpenError(self.core.name, failures)\n"
         "            raise self._same",
         tests=(
-            f"{ALONE}::test_each_rejection_is_a_fresh_error",
+            f"{ROOM}/test_rejections.py::test_each_rejection_is_a_fresh_error",
             f"{HERE}::test_traceback_of_the_200th_rejection_is_as_deep_as_that_of_the_first",
         ),
     ),
@@ -317,7 +328,9 @@ TRAPS = (
         "            return CircuitState.HALF_OPEN",
         new="if self.state is CircuitState.OPEN and self._is_over(self.open_until, now):\n"
         "            return CircuitState.OPEN",
-        tests=(f"{ALONE}::test_state_is_half_open_when_the_time_is_over_without_a_caller",),
+        tests=(
+            f"{ROOM}/test_open_window.py::test_state_is_half_open_when_the_time_is_over_without_a_caller",
+        ),
     ),
     Trap(
         row="§2.20",
@@ -325,7 +338,7 @@ TRAPS = (
         file=GATE,
         old="reason=reason, retry_after=wait)\n        self._deliver()",
         new="reason=reason, retry_after=wait)\n            self._deliver()",
-        tests=(f"{ALONE}::test_no_lock_is_held_while_a_listener_runs",),
+        tests=(f"{ROOM}/test_listeners.py::test_no_lock_is_held_while_a_listener_runs",),
     ),
     Trap(
         row="§2.20",
@@ -333,7 +346,7 @@ TRAPS = (
         file="foxtrot/util/_breaker_listeners.py",
         old="while events and self._turn.acquire(blocking=False):\n            try:",
         new="while events:\n            self._turn.acquire(blocking=False)\n            try:",
-        tests=(f"{ALONE}::test_listener_may_use_the_breaker_and_order_holds",),
+        tests=(f"{ROOM}/test_listeners.py::test_listener_may_use_the_breaker_and_order_holds",),
     ),
     Trap(
         row="§2.20",
@@ -342,7 +355,7 @@ TRAPS = (
         old="except Exception as exc:  # whatever it is, it is the listener's own trouble",
         new="except ZeroDivisionError as exc:",
         tests=(
-            f"{ALONE}::test_listener_that_raises_is_dropped_with_one_line",
+            f"{ROOM}/test_listeners.py::test_listener_that_raises_is_dropped_with_one_line",
             "tests/foxtrot/util/test_retry.py::test_a_listener_that_raises_is_not_felt",
         ),
     ),
@@ -353,8 +366,8 @@ TRAPS = (
         old="return min(self.max_timeout, open_time * self.timeout_growth)",
         new="return open_time * self.timeout_growth",
         tests=(
-            f"{ALONE}::test_open_time_grows_to_its_cap_and_starts_again_after_closing",
-            f"{ALONE}::test_growth_saturates_however_often_a_probe_fails",
+            f"{ROOM}/test_open_window.py::test_open_time_grows_to_its_cap_and_starts_again_after_closing",
+            f"{ROOM}/test_open_window.py::test_growth_saturates_however_often_a_probe_fails",
         ),
     ),
 )

@@ -25,7 +25,7 @@ TRAPS = (
             f"{TESTS}::test_a_subclass_with_a_constructor_of_its_own_survives",
             "tests/foxtrot/util/test_retry_policy.py"
             "::test_a_deadline_error_survives_pickle_and_copy_and_takes_overrides",
-            "tests/foxtrot/util/test_circuit_breaker.py"
+            "tests/foxtrot/util/circuit_breaker/test_rejections.py"
             "::test_rejection_carries_what_its_reader_needs",
         ),
     ),
