@@ -356,7 +356,7 @@ TRAPS = (
         new="except ZeroDivisionError as exc:",
         tests=(
             f"{ROOM}/test_listeners.py::test_listener_that_raises_is_dropped_with_one_line",
-            "tests/foxtrot/util/test_retry.py::test_a_listener_that_raises_is_not_felt",
+            "tests/foxtrot/util/retry/test_specification.py::test_a_listener_that_raises_is_not_felt",
         ),
     ),
     Trap(

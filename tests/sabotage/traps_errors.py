@@ -23,7 +23,7 @@ TRAPS = (
         tests=(
             f"{TESTS}::test_every_class_survives_pickle",
             f"{TESTS}::test_a_subclass_with_a_constructor_of_its_own_survives",
-            "tests/foxtrot/util/test_retry_policy.py"
+            "tests/foxtrot/util/retry/test_policy.py"
             "::test_a_deadline_error_survives_pickle_and_copy_and_takes_overrides",
             "tests/foxtrot/util/circuit_breaker/test_rejections.py"
             "::test_rejection_carries_what_its_reader_needs",

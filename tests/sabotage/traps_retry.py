@@ -11,8 +11,7 @@ POLICY = "foxtrot/util/_retry_policy.py"
 FACE = "foxtrot/util/retry.py"
 GUARD = "foxtrot/server/guard.py"
 
-RETRY = "tests/foxtrot/util/test_retry.py"
-DELAYS = "tests/foxtrot/util/test_retry_policy.py"
+ROOM = "tests/foxtrot/util/retry"
 GUARDED = "tests/foxtrot/server/test_guard.py"
 HERE = "tests/foxtrot/test_peer_traps.py"
 NAMED = "tests/foxtrot/test_breaker_traps.py"
@@ -26,7 +25,7 @@ TRAPS = (
         new="self._shared = getattr(self, '_shared', None) or _Attempt(\n"
         "            self._policy, self._name, blocks=False\n        )\n"
         "        return self._shared",
-        tests=(f"{RETRY}::test_tasks_over_one_loop_object_share_nothing",),
+        tests=(f"{ROOM}/test_coroutines.py::test_tasks_over_one_loop_object_share_nothing",),
     ),
     Trap(
         row="§0.12",
@@ -35,7 +34,9 @@ TRAPS = (
         old="                result = await func(*args, **kwargs)\n            except Exception as",
         new="                result = await func(*args, **kwargs)\n"
         "            except BaseException as",
-        tests=(f"{RETRY}::test_a_cancellation_at_any_await_ends_the_call_there[decorator]",),
+        tests=(
+            f"{ROOM}/test_coroutines.py::test_a_cancellation_at_any_await_ends_the_call_there[decorator]",
+        ),
     ),
     Trap(
         row="§2.7",
@@ -43,7 +44,9 @@ TRAPS = (
         file=FACE,
         old="        elif isinstance(error, Exception):",
         new="        else:",
-        tests=(f"{RETRY}::test_a_cancellation_at_any_await_ends_the_call_there[loop]",),
+        tests=(
+            f"{ROOM}/test_coroutines.py::test_a_cancellation_at_any_await_ends_the_call_there[loop]",
+        ),
     ),
     Trap(
         row="§2.7",
@@ -52,7 +55,7 @@ TRAPS = (
         old="                result = func(*args, **kwargs)\n            except Exception as",
         new="                result = func(*args, **kwargs)\n            except BaseException as",
         tests=(
-            f"{RETRY}::test_cancellation_and_interrupts_pass_even_where_base_exception_is_named",
+            f"{ROOM}/test_specification.py::test_cancellation_and_interrupts_pass_even_where_base_exception_is_named",
         ),
     ),
     Trap(
@@ -61,7 +64,7 @@ TRAPS = (
         file=POLICY,
         old="        top = min(top, remaining)\n",
         new="",
-        tests=(f"{DELAYS}::test_a_wait_that_may_not_fit_is_clamped_to_what_remains",),
+        tests=(f"{ROOM}/test_policy.py::test_a_wait_that_may_not_fit_is_clamped_to_what_remains",),
     ),
     Trap(
         row="§0.13",
@@ -70,8 +73,8 @@ TRAPS = (
         old="    if remaining is not None:\n",
         new="    if remaining is not None and retry_after is None:\n",
         tests=(
-            f"{DELAYS}::test_a_wait_that_cannot_fit_fails_now_and_carries_the_time_needed",
-            f"{RETRY}::test_a_wait_that_does_not_fit_the_deadline_is_not_begun",
+            f"{ROOM}/test_policy.py::test_a_wait_that_cannot_fit_fails_now_and_carries_the_time_needed",
+            f"{ROOM}/test_specification.py::test_a_wait_that_does_not_fit_the_deadline_is_not_begun",
         ),
     ),
     Trap(
@@ -80,7 +83,7 @@ TRAPS = (
         file=POLICY,
         old="cap=config.max_delay / max(1.0, greatest))",
         new="cap=math.inf)",
-        tests=(f"{DELAYS}::test_at_the_cap_draws_differ_and_stay_under_it",),
+        tests=(f"{ROOM}/test_policy.py::test_at_the_cap_draws_differ_and_stay_under_it",),
     ),
     Trap(
         row="§0.15",
@@ -90,8 +93,8 @@ TRAPS = (
         "    top = min(base * greatest, config.max_delay)",
         new="cap=config.max_delay)\n    top = base * greatest",
         tests=(
-            f"{DELAYS}::test_at_the_cap_draws_differ_and_stay_under_it",
-            f"{DELAYS}::test_law_never_above_the_cap_and_no_overflow",
+            f"{ROOM}/test_policy.py::test_at_the_cap_draws_differ_and_stay_under_it",
+            f"{ROOM}/test_policy.py::test_law_never_above_the_cap_and_no_overflow",
         ),
     ),
     Trap(
@@ -135,7 +138,7 @@ TRAPS = (
         file=POLICY,
         old="        _check_delays_agree(self.base_delay, self.max_delay)\n",
         new="",
-        tests=(f"{DELAYS}::test_a_configuration_that_cannot_be_meant_is_refused",),
+        tests=(f"{ROOM}/test_policy.py::test_a_configuration_that_cannot_be_meant_is_refused",),
     ),
     Trap(
         row="§0.17",
@@ -156,7 +159,7 @@ TRAPS = (
         old="if _is_any(func, inspect.isgeneratorfunction) or "
         "_is_any(func, inspect.isasyncgenfunction):",
         new="if func is None:",
-        tests=(f"{RETRY}::test_generators_are_refused_at_decoration",),
+        tests=(f"{ROOM}/test_decoration.py::test_generators_are_refused_at_decoration",),
     ),
     Trap(
         row="§2.11",
@@ -164,7 +167,7 @@ TRAPS = (
         file=POLICY,
         old="    except OverflowError:\n        return cap",
         new="    except OverflowError:\n        return math.inf",
-        tests=(f"{DELAYS}::test_law_never_above_the_cap_and_no_overflow",),
+        tests=(f"{ROOM}/test_policy.py::test_law_never_above_the_cap_and_no_overflow",),
     ),
     Trap(
         row="§2.12",
@@ -173,8 +176,8 @@ TRAPS = (
         old="    moved = retry_after + (top - floor)\n",
         new="    moved = max(retry_after, top)\n",
         tests=(
-            f"{DELAYS}::test_clients_told_the_same_instant_come_back_spread_above_it",
-            f"{DELAYS}::test_a_retry_after_above_the_cap_is_obeyed_with_the_full_spread",
+            f"{ROOM}/test_policy.py::test_clients_told_the_same_instant_come_back_spread_above_it",
+            f"{ROOM}/test_policy.py::test_a_retry_after_above_the_cap_is_obeyed_with_the_full_spread",
         ),
     ),
     Trap(
@@ -184,8 +187,8 @@ TRAPS = (
         old="    return retry_after, min(moved, config.max_delay) if has_room else moved",
         new="    return floor, min(moved, config.max_delay) if has_room else moved",
         tests=(
-            f"{DELAYS}::test_law_never_before_retry_after",
-            f"{DELAYS}::test_a_retry_after_above_the_cap_is_obeyed_with_the_full_spread",
+            f"{ROOM}/test_policy.py::test_law_never_before_retry_after",
+            f"{ROOM}/test_policy.py::test_a_retry_after_above_the_cap_is_obeyed_with_the_full_spread",
         ),
     ),
     Trap(
@@ -194,7 +197,7 @@ TRAPS = (
         file=CALL,
         old="if self.failures > config.max_retries:",
         new="if self.failures > (config.max_retries or 3):",
-        tests=(f"{RETRY}::test_no_retries_means_one_try",),
+        tests=(f"{ROOM}/test_specification.py::test_no_retries_means_one_try",),
     ),
     Trap(
         row="§2.13",
@@ -202,7 +205,7 @@ TRAPS = (
         file=POLICY,
         old='    if value is None:\n        return\n    _check_number("deadline", value)',
         new='    if not value:\n        return\n    _check_number("deadline", value)',
-        tests=(f"{DELAYS}::test_a_configuration_that_cannot_be_meant_is_refused",),
+        tests=(f"{ROOM}/test_policy.py::test_a_configuration_that_cannot_be_meant_is_refused",),
     ),
     Trap(
         row="§2.13",
@@ -212,7 +215,7 @@ TRAPS = (
         new="    if not seconds:\n        return None",
         tests=(
             "tests/foxtrot/util/test_errors.py::test_a_wait_of_nothing_is_not_an_unknown_wait",
-            f"{RETRY}::test_a_retry_after_of_zero_is_now_and_not_absent",
+            f"{ROOM}/test_specification.py::test_a_retry_after_of_zero_is_now_and_not_absent",
         ),
     ),
     Trap(
@@ -221,7 +224,9 @@ TRAPS = (
         file=CALL,
         old='[*(old for old in notes if old.split(":", maxsplit=1)[0] != kind), note]',
         new="[*notes, note]",
-        tests=(f"{RETRY}::test_notes_do_not_pile_up_on_an_instance_that_is_raised_again",),
+        tests=(
+            f"{ROOM}/test_specification.py::test_notes_do_not_pile_up_on_an_instance_that_is_raised_again",
+        ),
     ),
     Trap(
         row="§2.17",
@@ -229,7 +234,7 @@ TRAPS = (
         file=FACE,
         old="    def __call__(self, func: Callable[P, R], /) -> Callable[P, R]: ...",
         new="    def __call__(self, func: Callable[P, R], /) -> Callable[..., Any]: ...",
-        tests=(f"{RETRY}::test_types_and_signatures_are_preserved_for_mypy",),
+        tests=(f"{ROOM}/test_decoration.py::test_types_and_signatures_are_preserved_for_mypy",),
     ),
     Trap(
         row="§2.17",
@@ -246,8 +251,8 @@ TRAPS = (
         old="if config.budget is not None and not config.budget.try_spend():",
         new="if config.budget is not None and config.budget is None:",
         tests=(
-            f"{RETRY}::test_an_empty_budget_ends_it_and_is_told_as_its_own_outcome",
-            f"{RETRY}::test_only_retries_that_are_made_are_charged",
+            f"{ROOM}/test_specification.py::test_an_empty_budget_ends_it_and_is_told_as_its_own_outcome",
+            f"{ROOM}/test_specification.py::test_only_retries_that_are_made_are_charged",
         ),
     ),
     Trap(
@@ -257,8 +262,8 @@ TRAPS = (
         old="            self._tokens -= 1.0\n",
         new="",
         tests=(
-            f"{DELAYS}::test_a_budget_gives_its_capacity_and_then_what_time_brings",
-            f"{DELAYS}::test_law_amplification_is_bounded_in_a_total_outage",
+            f"{ROOM}/test_policy.py::test_a_budget_gives_its_capacity_and_then_what_time_brings",
+            f"{ROOM}/test_policy.py::test_law_amplification_is_bounded_in_a_total_outage",
         ),
     ),
 )
