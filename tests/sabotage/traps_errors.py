@@ -10,7 +10,7 @@ ERRORS = "foxtrot/util/errors.py"
 EVIDENCE = "foxtrot/util/classification/_evidence.py"
 
 TESTS = "tests/foxtrot/util/test_errors.py"
-CLASSIFIED = "tests/foxtrot/util/test_classification.py"
+CLASSIFIED = "tests/foxtrot/util/classification/test_classifier.py"
 HERE = "tests/foxtrot/test_peer_traps.py"
 
 TRAPS = (

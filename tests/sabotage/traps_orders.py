@@ -14,7 +14,7 @@ ORDERS = "tests/foxtrot/server/test_orders.py"
 ENGINE = "tests/foxtrot/server/test_engine.py"
 GUARDED = "tests/foxtrot/server/test_guard.py"
 CONNECTED = "tests/foxtrot/server/test_connection.py"
-RECOVERED = "tests/foxtrot/util/test_recovery.py"
+RECOVERED = "tests/foxtrot/util/recovery"
 TRAPPED = "tests/foxtrot/server/test_order_traps.py"
 HERE = "tests/foxtrot/test_peer_traps.py"
 
@@ -151,7 +151,7 @@ TRAPS = (
         file=RECOVERY,
         old="        tries = step.repetition\n",
         new="        tries = 0\n",
-        tests=(f"{RECOVERED}::test_attempts_back_off_and_spread",),
+        tests=(f"{RECOVERED}/test_ladders.py::test_attempts_back_off_and_spread",),
     ),
     Trap(
         row="§2.22 loop",
@@ -176,8 +176,8 @@ TRAPS = (
         old="            delay = max(delay, climb.executor.wait(climb.error))\n",
         new="            delay = max(delay, 0.0)\n",
         tests=(
-            f"{RECOVERED}::test_waiting_is_not_recovery",
-            f"{RECOVERED}::test_wait_of_the_venue_is_no_part_of_a_deadline",
+            f"{RECOVERED}/test_ladders.py::test_waiting_is_not_recovery",
+            f"{RECOVERED}/test_ladders.py::test_wait_of_the_venue_is_no_part_of_a_deadline",
         ),
     ),
     Trap(
@@ -207,7 +207,7 @@ TRAPS = (
         old="        while (running := self._climbs.get(key)) is not None:",
         new="        while (running := None) is not None:",
         tests=(
-            f"{RECOVERED}::test_twenty_errors_make_one_reconnect",
+            f"{RECOVERED}/test_ladders.py::test_twenty_errors_make_one_reconnect",
             "tests/foxtrot/test_seed_examples.py::test_6_twenty_errors_one_reconnect",
         ),
     ),
