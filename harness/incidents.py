@@ -61,7 +61,8 @@ class Incident:
     strategy of which no error was told.
     `impact` is when the first thing went wrong for which the fault is to blame, `restored` when
     the probe found everything well again for good, None when it never did. `must_surface`: the
-    client side cannot have missed it, so that an error record is due.
+    client side cannot have missed it, so that an error record is due. A bad sample does not say
+    whose doing it is: beside a fault that the client knows of, samples make no other one due.
     """
 
     plan: FaultPlan
@@ -304,19 +305,25 @@ class IncidentLog:
         parts = [event.details.get(part, True) for part in _PARTS_OF_HEALTH]
         is_well = event.outcome == "ok" and False not in parts
         active = self.active_on(event.id)
+        for incident in [] if is_well else self._to_blame(active):
+            incident.hurt(event.t, event.id)
+            is_anothers = any(o.detected is not None for o in active if o is not incident)
+            is_long = incident.bad_for(event.t, event.id) >= self._patience
+            incident.must_surface |= is_long and not is_anothers
         for incident in active:
-            if not is_well and self._is_to_blame(incident, active):
-                incident.hurt(event.t, event.id)
-                incident.must_surface |= incident.bad_for(event.t, event.id) >= self._patience
             incident.probed(event.t, event.id, is_well=is_well)
         if is_well and active:
             self._drop_finished()
         return is_well
 
     @staticmethod
-    def _is_to_blame(incident: Incident, active: list[Incident]) -> bool:
-        """A request touched without harm does not take an adapter down; beside others, at least."""
-        return incident.effect_seen or incident.is_on_connection or len(active) == 1
+    def _to_blame(active: list[Incident]) -> list[Incident]:
+        """Whose doing a bad sample may be.
+
+        A request touched without harm does not take an adapter down; beside others, at least.
+        """
+        alone = len(active) == 1
+        return [each for each in active if alone or each.effect_seen or each.is_on_connection]
 
     def noticed(self, adapter: str, t: float) -> None:
         """The client side showed that it knows of trouble on `adapter`."""

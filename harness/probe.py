@@ -183,9 +183,12 @@ class Probe:
         return booked.agrees_with(order.status, filled)
 
     def _question(self, adapter: str, client_id: str) -> None:
-        """Something happened to an order: whether both sides agree has to be looked at again."""
-        subject = self._subjects[adapter]
-        subject.open_questions.setdefault(client_id, self._clock.now())
+        """Something happened to an order: from now on both sides may agree on it, or no more."""
+        questions = self._subjects[adapter].open_questions
+        if self._agrees(adapter, client_id):
+            questions.pop(client_id, None)
+        else:
+            questions.setdefault(client_id, self._clock.now())
 
     def _on_order(self, event: Event) -> None:
         order: OrderData = event.data

@@ -196,8 +196,14 @@ class VirtualLoop(NoOutsideWorld):
         self._iterations += 1
         if self._iterations > self._max_iterations:
             self._stop_spinning()
-        if self._timers and self._timers[0][0] <= self._now_ns:
-            self._move_due_timers()
+        timers, now_ns = self._timers, self._now_ns
+        while timers and timers[0][0] <= now_ns:
+            handle = heappop(timers)[2]
+            handle.queued_on = None
+            if handle.is_cancelled:
+                self._cancelled_timers -= 1
+            else:
+                ready.append(handle)
         if self._shuffle is not None:
             shuffle_tasks(ready, self._shuffle)
         for _ in range(len(ready)):
@@ -209,16 +215,6 @@ class VirtualLoop(NoOutsideWorld):
                     raise
                 except BaseException as error:
                     self._fail(f"in callback {handle.callback!r}", error)
-
-    def _move_due_timers(self) -> None:
-        timers, now_ns = self._timers, self._now_ns
-        while timers and timers[0][0] <= now_ns:
-            handle = heappop(timers)[2]
-            handle.queued_on = None
-            if handle.is_cancelled:
-                self._cancelled_timers -= 1
-            else:
-                self._ready.append(handle)
 
     def _advance(self) -> None:
         """Move the time to the next live timer."""

@@ -14,6 +14,8 @@ __all__ = ["ORDER_TYPE", "SIDE", "Bodies", "Json", "nonsense_in", "number", "par
 
 Json = Any  # Any: whatever a venue may have sent
 
+_DECODER = json.JSONDecoder()  # spares the search for encodings that venues do not use
+
 _STATUS = {
     "NEW": Status.NOTTRADED,
     "PARTIALLY_FILLED": Status.PARTTRADED,
@@ -89,8 +91,15 @@ class Bodies:
             datetime=_utc(number(body, "time")),
         )
 
-    def balance(self, body: Json) -> AccountData:
-        """One asset of the account."""
+    def trades(self, body: Json, *, of: str = "") -> list[TradeData]:
+        """The fills in a list of them; with `of`, those of that client order id alone."""
+        return [self.trade(each) for each in body["trades"] if not of or each["client_id"] == of]
+
+    def balances(self, body: Json) -> list[AccountData]:
+        """The assets of the account."""
+        return [self._balance(each) for each in body["balances"]]
+
+    def _balance(self, body: Json) -> AccountData:
         return AccountData(
             adapter_name=self._adapter_name,
             accountid=_text(body, "asset"),
@@ -102,7 +111,7 @@ class Bodies:
 def parsed(body: bytes) -> object:
     """What the bytes say; None when they are no JSON."""
     try:
-        return json.loads(body)
+        return _DECODER.decode(body.decode())
     except ValueError:
         return None
 

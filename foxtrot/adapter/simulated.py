@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from foxtrot.adapter._bodies import ORDER_TYPE, SIDE, Bodies, Json, nonsense_in, number, parsed
@@ -221,11 +222,16 @@ class SimulatedAdapter(BaseAdapter):
             for order in await self.query_open_orders():
                 if order.orderid == request.orderid:
                     return order
-            fills = await self.query_trades(request.symbol)
+            fills = await self._fills_of(request)
             found = self._memory.ended(request.orderid, fills)
             if found is None or was_there:
                 return found
             was_there = True  # it arrived after the open orders were listed: list them again
+
+    async def _fills_of(self, request: CancelRequest) -> list[TradeData]:
+        """All fills of one order, for which the venue has to be asked for those of all."""
+        its_own = partial(self._bodies.trades, of=request.orderid)
+        return await self._request(Operation.TRADES, {"symbol": request.symbol}, its_own)
 
     async def _look_up_in_list(self, request: CancelRequest) -> OrderData | None:
         orders = await self._listing.answer()
@@ -249,18 +255,12 @@ class SimulatedAdapter(BaseAdapter):
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
         """The account's fills after a trade id."""
         return await self._request(
-            Operation.TRADES,
-            {"symbol": symbol, "after": after},
-            lambda body: [self._bodies.trade(each) for each in body["trades"]],
+            Operation.TRADES, {"symbol": symbol, "after": after}, self._bodies.trades
         )
 
     async def query_account(self) -> list[AccountData]:
         """The account's balances."""
-        return await self._request(
-            Operation.ACCOUNT,
-            {},
-            lambda body: [self._bodies.balance(each) for each in body["balances"]],
-        )
+        return await self._request(Operation.ACCOUNT, {}, self._bodies.balances)
 
     async def _request(
         self, operation: Operation, params: Mapping[str, Any], read: Callable[[Json], T]

@@ -236,11 +236,17 @@ def _progress(order: OrderData) -> int:
 
 
 def _merged(known: OrderData, update: OrderData) -> OrderData:
+    """`update` with all that is known already; `known` itself when there is nothing new in it."""
+    status = max(known, update, key=_progress).status
+    traded = max(known.traded, update.traded)
+    venue_orderid = update.venue_orderid or known.venue_orderid
+    if _state(known) == (status, round(traded, 9), venue_orderid):
+        return known
     return replace(
         update,
-        status=max(known, update, key=_progress).status,
-        traded=max(known.traded, update.traded),
-        venue_orderid=update.venue_orderid or known.venue_orderid,
+        status=status,
+        traded=traded,
+        venue_orderid=venue_orderid,
         reference=known.reference,
     )
 
@@ -252,6 +258,8 @@ def _with_fills(order: OrderData, filled: float) -> OrderData:
     is_whole = filled >= order.volume - _VOLUME_TOLERANCE
     reached = Status.ALLTRADED if is_whole else Status.PARTTRADED
     status = reached if _PROGRESS[reached] > _progress(order) else order.status
+    if status is order.status and filled <= order.traded:
+        return order
     return replace(order, status=status, traded=max(order.traded, filled))
 
 

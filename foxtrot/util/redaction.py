@@ -15,6 +15,11 @@ _NAMES = (
     r"secret|passw(?:or)?d|passphrase|passcode|api[-_]?key|private[-_]?key|listen[-_]?key"
     r"|access[-_]?(?:key|sign)|token|signature|credential|authorization|cookie"
 )
+# One of these stands in every text that names a secret, in lower case.
+_TELLTALES = (
+    *("secret", "passw", "passphrase", "passcode", "key", "access", "token", "signature"),
+    *("credential", "authorization", "cookie", "bearer", "basic", "://"),
+)
 _SECRET_NAME = re.compile(rf"{_NAMES}|^(sign|sig|auth)$", re.IGNORECASE)
 # What stands around a secret in running text: `signature=abc`, `"apiKey": "a b"`, the same with
 # escaped quotes (JSON in JSON), bytes, and percent-encoded. A quoted value ends with its quote, or
@@ -46,11 +51,20 @@ def redact_text(text: str) -> str:
     Redacting twice changes nothing. A secret that stands alone, with nothing that names it, is
     not found: there is nothing to find it by.
     """
+    if not _may_name_a_secret(text):
+        return text
     text = _PEM.sub(rf"\g<name>{REDACTED}", text)
     text = _HEADER_LINE.sub(rf"\g<name>{REDACTED}", text)
     text = _SECRET_PAIR.sub(_redact_pair, text)
     text = _AUTH_SCHEME.sub(rf"\g<name>{REDACTED}", text)
     return _URL_USERINFO.sub(rf"\g<name>{REDACTED}@", text)
+
+
+def _may_name_a_secret(text: str) -> bool:
+    if not text.isascii():
+        return True  # where what ignores case holds more letters alike than `lower` does
+    lowered = text.lower()
+    return any(telltale in lowered for telltale in _TELLTALES)
 
 
 def _redact_pair(pair: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from harness.venue.instruments import Instrument, amount_of, units_of
@@ -159,7 +160,7 @@ class Order:
 _OPEN = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Trade:
     """One fill. Numbers count up over the whole venue."""
 
@@ -169,7 +170,8 @@ class Trade:
     quantity: int
     time: float
 
-    def as_dict(self) -> dict[str, Any]:  # Any: JSON
+    @cached_property
+    def shown(self) -> Mapping[str, Any]:  # Any: JSON
         """The trade as the venue's replies show it."""
         instrument = self.order.instrument
         return {
@@ -315,7 +317,7 @@ class Ledger:
 
     def trades(self) -> dict[str, list[dict[str, Any]]]:  # Any: JSON
         """All trades, oldest first, by account."""
-        return self._by_account((trade.order.account, trade.as_dict()) for trade in self._trades)
+        return self._by_account((trade.order.account, dict(trade.shown)) for trade in self._trades)
 
     def positions(self) -> dict[str, dict[str, float]]:
         """Net bought quantity since the start, by account and symbol."""

@@ -337,7 +337,7 @@ class Venue:
         if not (after.isascii() and after.isdigit() and len(after) < 19):
             raise Refused(Reason.BAD_PARAMETER, parameter="after")
         trades = self.ledger.trades_after(self._account_of(request), symbol, int(after))
-        return {"trades": [trade.as_dict() for trade in trades]}
+        return {"trades": [trade.shown for trade in trades]}
 
     def _subscribe(self, request: VenueRequest) -> dict[str, Any]:
         connection = self._connection_of(request)
@@ -388,7 +388,7 @@ class Venue:
     def _publish(self, order: Order, trade: Trade | None, request_id: str) -> None:
         account = order.account.name
         row = order.as_dict()
-        filled = None if trade is None else trade.as_dict()
+        filled = None if trade is None else trade.shown
         if filled is not None:
             details = {**filled, "venue": self.name, "account": account}
             self._on_event("venue.trade", filled["trade_id"], "filled", details)

@@ -104,3 +104,20 @@ def test_only_what_is_bad_without_a_break_cannot_have_been_missed(story, well_at
     incident = incident_of(tale.probe(40.0, "down").probe(41.0, "down"))
     assert incident.effect_seen
     assert incident.must_surface == is_due
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_a_known_fault_may_have_done_makes_no_other_one_due(story, is_known):
+    """Late reports for a moment, then half a minute in which requests fail."""
+    tale = story(
+        {"category": "order_execution", "kind": "late_fill", "blocks": []},
+        {"id": "F2", "begin": 12.0, "end": 50.0},
+    )
+    tale.begin(10).fired(11, "F1", "conn", "stream").probe(11.5, "down").begin(12, "F2")
+    tale.sent(12, "r1", "order.query", lane="queries").fired(12, "F2", "r1", "order.query")
+    tale.done(12, "r1", "reset")
+    if is_known:
+        tale.error(12.5, "E1", "r1", context={"operation": "order.query"})
+    incident = incident_of(tale.probe(40.0, "down").probe(41.0, "down"))
+    assert incident.effect_seen
+    assert incident.must_surface != is_known

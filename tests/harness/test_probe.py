@@ -87,6 +87,20 @@ async def _placed(lab):
     await lab.world.strategy.desk.place(NAME, order())
 
 
+def _cancel_at_venue(lab):
+    """Cancel the order `c1` behind the engine's back."""
+    lab.venues[NAME].handle(
+        VenueRequest(
+            request_id="r",
+            operation=Operation.CANCEL_ORDER,
+            params={"symbol": "BTCUSDT", "client_id": "c1"},
+            timestamp=EPOCH.timestamp() + lab.clock.now(),
+            api_key=f"key-{NAME}",
+        ),
+        lab.clock.now(),
+    )
+
+
 class TestParts:
     def test_an_adapter_that_never_came_up_has_none(self, in_lab):
         async def body(lab):
@@ -178,18 +192,18 @@ class TestParts:
         async def harm(lab):
             await lab.engine.send_order(order(), NAME)
             lab.links[NAME].rules["F"] = Lost(frames=ORDER)
-            venue = lab.venues[NAME]
-            venue.handle(
-                VenueRequest(
-                    request_id="r",
-                    operation=Operation.CANCEL_ORDER,
-                    params={"symbol": "BTCUSDT", "client_id": "c1"},
-                    timestamp=EPOCH.timestamp() + lab.clock.now(),
-                    api_key=f"key-{NAME}",
-                ),
-                lab.clock.now(),
-            )
+            _cancel_at_venue(lab)
 
+        assert missing(harm, wait=8.0) == ("reconciled", "canary")
+
+    def test_a_disagreement_is_as_old_as_itself_not_as_the_order(self, missing):
+        async def harm(lab):
+            await lab.engine.send_order(order(), NAME)
+            await lab.clock.sleep(8.0)
+            lab.links[NAME].rules["F"] = Lost(frames=ORDER)
+            _cancel_at_venue(lab)
+
+        assert missing(harm, wait=1.0) == ()
         assert missing(harm, wait=8.0) == ("reconciled", "canary")
 
     def test_a_disagreement_that_has_ended_is_forgotten(self, missing):

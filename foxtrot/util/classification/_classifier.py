@@ -350,9 +350,14 @@ def _entry_of(error: FoxtrotError) -> Entry:
         error.recoverable,
         error.outcome,
         f"{error.retry_after:f}" if error.retry_after is not None else _named(policy),
-        error.suggested_action or "Look at the cause",
+        _unnumbered(error) or "Look at the cause",
         str(error.context.get("scope", "")),
     )
+
+
+def _unnumbered(error: FoxtrotError) -> str:
+    """What it suggests, without the code that stands behind it: who takes it over adds its own."""
+    return (error.suggested_action or "").removesuffix(f" [{error.context.get('code')}]")
 
 
 def _named(policy: str) -> str:

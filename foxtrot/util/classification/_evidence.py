@@ -11,7 +11,9 @@ import errno
 import inspect
 import math
 import re
+import traceback
 from collections.abc import Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 __all__ = [
@@ -68,23 +70,39 @@ def qualified_names(exc: BaseException) -> Iterator[str]:
 
 
 def causes(exc: BaseException) -> Iterator[BaseException]:
-    """What led to `exc`, nearest first: causes, wrapped exceptions, contexts. Cycles end it."""
-    seen = {id(exc)}
-    queue = list(_linked(exc))
+    """What led to `exc`, nearest first: causes, wrapped exceptions, contexts. Cycles end it.
+
+    Who asks for an order while handling a refusal gets errors with that refusal as their context.
+    It led to the question, not to what became of it, and is passed over.
+    """
+    seen, within = {id(exc)}, _frames(exc)
+    queue = list(_linked(exc, within))
     while queue:
         cause = queue.pop(0)
         if id(cause) not in seen:
             seen.add(id(cause))
             yield cause
-            queue.extend(_linked(cause))
+            within |= _frames(cause)
+            queue.extend(_linked(cause, within))
 
 
-def _linked(exc: BaseException) -> Iterator[BaseException]:
+def _frames(exc: BaseException) -> set[FrameType]:
+    """The calls that `exc` has come through, from where it was raised to where it was caught."""
+    return {frame for frame, _ in traceback.walk_tb(exc.__traceback__)}
+
+
+def _linked(exc: BaseException, within: set[FrameType]) -> Iterator[BaseException]:
     # requests and urllib3 hand the cause over as an argument, aiohttp as `os_error`.
     candidates = [exc.__cause__, *exc.args, _get(exc, "reason"), _get(exc, "os_error")]
-    if not exc.__suppress_context__:
+    if not exc.__suppress_context__ and _was_caught(exc.__context__, within):
         candidates.append(exc.__context__)
     yield from (link for link in candidates if isinstance(link, Exception))
+
+
+def _was_caught(context: BaseException | None, within: set[FrameType]) -> bool:
+    """Whether it was caught in one of these calls, not by a caller further out."""
+    caught = None if context is None else context.__traceback__
+    return caught is None or not within or caught.tb_frame in within  # without a trace, believed
 
 
 def venue_code(exc: BaseException, text: str) -> tuple[str, int] | None:

@@ -40,6 +40,18 @@ def test_a_named_secret_in_running_text_is_replaced(text: str) -> None:
     assert REDACTED in redacted
 
 
+@pytest.mark.parametrize("form", [str.lower, str.upper, str.title])
+@pytest.mark.parametrize("text", LEAKS)
+def test_no_secret_passes_unseen_for_what_it_is(text: str, form: Callable[[str], str]) -> None:
+    """Most texts name no secret and are passed on without a closer look."""
+    assert "q1w2e3r4" not in redact_text(form(text.replace("SECRET", "q1w2e3r4"))).lower()
+
+
+@pytest.mark.parametrize("name", ["to\N{KELVIN SIGN}en", "pa\N{LATIN SMALL LETTER LONG S}sword"])
+def test_letters_that_only_look_alike_hide_no_secret(name: str) -> None:
+    assert redact_text(f"{name}=q1w2e3r4") == f"{name}={REDACTED}"
+
+
 @pytest.mark.parametrize("text", LEAKS)
 def test_redacting_twice_changes_nothing(text: str) -> None:
     """A message is redacted when made and again when written down."""
