@@ -23,6 +23,7 @@ from harness.mix import Mix
 from harness.report.writer import write_atomically
 from harness.results import Verdict
 from harness.scenario import Scenario
+from harness.sources import imported_sources
 from harness.verdict import pool
 
 __all__ = ["CAMPAIGN_NAME", "Campaign", "CampaignError", "SeedOutcome", "fingerprint", "tally"]
@@ -32,7 +33,7 @@ CAMPAIGN_NAME = "campaign.jsonl"
 _SEEDS_AT_A_TIME = (
     4  # their histories are on disk together, and a pool of processes starts for each
 )
-_SOURCES = ("foxtrot", "harness")
+_WHAT_RUNS_AND_JUDGES = ("harness.batch", "harness.verdict")
 
 _T = TypeVar("_T")
 
@@ -190,12 +191,14 @@ def tally(outcomes: Sequence[SeedOutcome]) -> str:
 
 
 def fingerprint(scenarios: Sequence[Scenario]) -> str:
-    """A short digest of the sources of core and harness, and of these scenarios."""
+    """A short digest of these scenarios, and of the sources of core and harness that run them.
+
+    Live mode, the venue on the wire, reports and the command line change no outcome of a seed.
+    """
     digest = hashlib.blake2b(digest_size=8)
     root = Path(__file__).resolve().parent.parent
-    for package in _SOURCES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    for path in imported_sources(root, _WHAT_RUNS_AND_JUDGES):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     for scenario in scenarios:
         digest.update(scenario.digest.encode())
     return digest.hexdigest()

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import orjson
 
@@ -38,8 +38,7 @@ class HistoryError(ValueError):
     """Raised when a stored history is malformed, cut short or changed; names file and line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One thing that happened.
 
     `seq` counts from 1 and is the line number in the file. `t` is in virtual seconds, to the

@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.history import History
@@ -157,7 +158,8 @@ class Link:
         self._history = history
         self._after_request = after_request
         self._stream: _Stream | None = None
-        self._in_flight: dict[asyncio.Future[None], None] = {}
+        self._in_flight: dict[int, asyncio.Future[None]] = {}
+        self._numbers = count()
 
     @property
     def connection_id(self) -> str | None:
@@ -240,7 +242,7 @@ class Link:
         asyncio.get_running_loop().call_later(seconds, self._arrive_late, request, None)
 
     def _break_requests(self, error: Callable[[], Exception]) -> None:
-        for waiting in tuple(self._in_flight):
+        for waiting in tuple(self._in_flight.values()):
             if not waiting.done():
                 waiting.set_exception(error())
 
@@ -313,11 +315,12 @@ class Link:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[None] = loop.create_future()
         timer = None if seconds is None else loop.call_later(seconds, _set, arrived)
-        self._in_flight[arrived] = None
+        number = next(self._numbers)
+        self._in_flight[number] = arrived
         try:
             await arrived
         finally:
-            del self._in_flight[arrived]
+            del self._in_flight[number]
             if timer is not None:
                 timer.cancel()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def half(tmp_path_factory: Any) -> list[Event]:
 
 def test_rates_of_what_was_not_over_are_not_judged_alone_or_pooled(half: list[Event]) -> None:
     """What had no time to recover has not failed to: the run is inconclusive, exit code 3."""
-    crashed = [*half[:-1], replace(half[-1], outcome="crashed")]
+    crashed = [*half[:-1], half[-1]._replace(outcome="crashed")]
     assert [line for line in judge(crashed).reasons if "target" in line], "its horizon was here"
     short = judge(half)
     assert short.verdict is Verdict.INCONCLUSIVE

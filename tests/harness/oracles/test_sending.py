@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from .asking import FAIL, OPEN, PASS, ask, verdict
@@ -94,7 +92,7 @@ def test_cancel_that_waits_with_the_new_orders_is_a_breach_though_it_is_sent_in_
 
 def test_cancel_of_an_order_that_is_not_open_puts_nothing_to_the_test(story):
     tale = cancelled(story, "blocked", send=False)
-    tale.events.insert(-2, dataclasses.replace(tale.events[3], outcome="FILLED"))
+    tale.events.insert(-2, tale.events[3]._replace(outcome="FILLED"))
     assert not ask(tale, "cancels_get_through").exercised
 
 
