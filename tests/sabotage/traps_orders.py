@@ -12,7 +12,7 @@ RECOVERY = "foxtrot/util/recovery.py"
 
 ORDERS = "tests/foxtrot/server/test_orders.py"
 ENGINE = "tests/foxtrot/server/test_engine.py"
-GUARDED = "tests/foxtrot/server/test_guard.py"
+GUARDED = "tests/foxtrot/server/guard/test_calls.py"
 CONNECTED = "tests/foxtrot/server/test_connection.py"
 RECOVERED = "tests/foxtrot/util/recovery"
 TRAPPED = "tests/foxtrot/server/test_order_traps.py"

@@ -12,7 +12,7 @@ FACE = "foxtrot/util/retry.py"
 GUARD = "foxtrot/server/guard.py"
 
 ROOM = "tests/foxtrot/util/retry"
-GUARDED = "tests/foxtrot/server/test_guard.py"
+GUARDED = "tests/foxtrot/server/guard/test_calls.py"
 HERE = "tests/foxtrot/test_peer_traps.py"
 NAMED = "tests/foxtrot/test_breaker_traps.py"
 
