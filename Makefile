@@ -21,14 +21,14 @@ coverage-of-faults: $(STAMP)
 
 # The declared mix with a thousand seeds, hours of it: goes on after the seeds in reports/seeds, as
 # long as core, harness and scenarios are what they were run with.
-SEEDS := 12001-13000
+SEEDS := 13001-14000
 MIX := sed -n '/^mix:/,/^kinds:/s|^  - \(.*\)|scenarios/\1.yaml|p' scenarios/manifest.yaml
 seeds: $(STAMP)
 	$(BIN)/foxtrot-chaos sweep $$($(MIX)) --seeds $(SEEDS) --out reports/seeds
 
 # A hundred thousand orders whose acknowledgement was lost, instead of the tests' thousand.
 soak: $(STAMP)
-	FOXTROT_SOAK=100000 $(PYTEST) -q tests/foxtrot/server/test_orders.py
+	FOXTROT_SOAK=100000 $(PYTEST) -q tests/foxtrot/server/orders/test_soak.py
 
 test: $(STAMP)
 	$(PYTEST) -q -n auto -m "not live and not mutation"

@@ -10,15 +10,15 @@ PIPELINE = "foxtrot/server/orders.py"
 CONNECTION = "foxtrot/server/connection.py"
 RECOVERY = "foxtrot/util/recovery.py"
 
-ORDERS = "tests/foxtrot/server/test_orders.py"
+ORDERS = "tests/foxtrot/server/orders"
 ENGINE = "tests/foxtrot/server/test_engine.py"
 GUARDED = "tests/foxtrot/server/guard/test_calls.py"
 CONNECTED = "tests/foxtrot/server/test_connection.py"
 RECOVERED = "tests/foxtrot/util/recovery"
-TRAPPED = "tests/foxtrot/server/test_order_traps.py"
+TRAPPED = "tests/foxtrot/server/orders/test_traps.py"
 HERE = "tests/foxtrot/test_peer_traps.py"
 
-SOAK = f"{ORDERS}::test_order_whose_submit_times_out_ends_as_one_order_filled_once"
+SOAK = f"{ORDERS}/test_soak.py::test_order_whose_submit_times_out_ends_as_one_order_filled_once"
 
 TRAPS = (
     Trap(
@@ -30,8 +30,8 @@ TRAPS = (
         new="            if order is None:\n"
         "                return self._known(order)  # it showed itself",
         tests=(
-            f"{ORDERS}::test_acknowledgement_over_the_stream_stops_a_resend",
-            f"{ORDERS}::test_fill_alone_stops_a_resend",
+            f"{ORDERS}/test_sending.py::test_acknowledgement_over_the_stream_stops_a_resend",
+            f"{ORDERS}/test_sending.py::test_fill_alone_stops_a_resend",
         ),
     ),
     Trap(
@@ -42,7 +42,9 @@ TRAPS = (
         "            self._settle(order, Status.UNKNOWN)",
         new="        if not self._known(order).status.is_final:\n"
         "            self._settle(order, Status.CANCELLED)",
-        tests=(f"{ORDERS}::test_order_that_the_venue_forgot_becomes_unknown_not_cancelled",),
+        tests=(
+            f"{ORDERS}/test_reconciling.py::test_order_that_the_venue_forgot_becomes_unknown_not_cancelled",
+        ),
     ),
     Trap(
         row="§2.22 phantom",
@@ -70,7 +72,7 @@ TRAPS = (
         new="",
         tests=(
             f"{ENGINE}::test_restarted_process_adopts_what_is_open_and_what_was_filled",
-            f"{ORDERS}::test_what_happened_while_away_is_known_before_ready",
+            f"{ORDERS}/test_reconciling.py::test_what_happened_while_away_is_known_before_ready",
         ),
     ),
     Trap(
@@ -88,8 +90,8 @@ TRAPS = (
         old="        if error.outcome is Outcome.UNKNOWN or self._known(order).status is",
         new="        if self._known(order).status is",
         tests=(
-            f"{ORDERS}::test_lost_acknowledgement_is_shown_as_unknown_and_then_found",
-            f"{ORDERS}::test_request_that_never_arrived_is_sent_again_under_its_own_id",
+            f"{ORDERS}/test_sending.py::test_lost_acknowledgement_is_shown_as_unknown_and_then_found",
+            f"{ORDERS}/test_sending.py::test_request_that_never_arrived_is_sent_again_under_its_own_id",
         ),
     ),
     Trap(
@@ -114,7 +116,7 @@ TRAPS = (
         "            acknowledged = await connection.adapter.send_order(\n"
         "                replace(request, reference=fresh)\n            )\n",
         tests=(
-            f"{ORDERS}::test_request_that_never_arrived_is_sent_again_under_its_own_id",
+            f"{ORDERS}/test_sending.py::test_request_that_never_arrived_is_sent_again_under_its_own_id",
             f"{TRAPPED}::test_every_try_of_an_order_carries_the_same_id",
         ),
     ),
@@ -133,8 +135,8 @@ TRAPS = (
         old="if self._policy.unknown_deadline is None or order.vt_orderid in self._resolving:",
         new="if order.vt_orderid:",
         tests=(
-            f"{ORDERS}::test_old_intent_that_never_arrived_is_reported_as_rejected",
-            f"{ORDERS}::test_request_that_never_arrived_is_sent_again_under_its_own_id",
+            f"{ORDERS}/test_sending.py::test_old_intent_that_never_arrived_is_reported_as_rejected",
+            f"{ORDERS}/test_sending.py::test_request_that_never_arrived_is_sent_again_under_its_own_id",
         ),
     ),
     Trap(
