@@ -56,21 +56,20 @@ def red_checks(result: ScenarioResult) -> set[str]:
     return {name for name, verdict in checks.items() if verdict is Verdict.FAIL}
 
 
-@pytest.fixture(scope="session")
-def intact(tmp_path_factory):
-    """What a scenario comes to with the core as it is; each is run once."""
-
-    @cache
-    def result_of(name: str, world: Hook | None) -> ScenarioResult:
-        return run(name, tmp_path_factory.mktemp(name), world)
-
-    return result_of
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [
+        pytest.param(name, world, id=f"{name}-{world.__name__}" if world else name)
+        for name, world in dict.fromkeys((each.scenario, each.world) for each in SABOTAGES)
+    ],
+)
+def test_the_core_as_it_is_turns_none_of_them_red(name, world, tmp_path):
+    whole = run(name, tmp_path, world)
+    assert whole.verdict is Verdict.PASS, whole.reasons
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda each: each.name.replace(" ", "-"))
-def test_a_broken_core_turns_its_scenario_red(sabotage, intact, tmp_path):
-    whole = intact(sabotage.scenario, sabotage.world)
-    assert whole.verdict is Verdict.PASS, whole.reasons
+def test_a_broken_core_turns_its_scenario_red(sabotage, tmp_path):
     with pytest.MonkeyPatch.context() as mp:
         sabotage.patch(mp)
         broken = run(sabotage.scenario, tmp_path, sabotage.world)
