@@ -20,7 +20,7 @@ coverage-of-faults: $(STAMP)
 	$(BIN)/foxtrot-chaos run scenarios/ --coverage
 
 # The declared mix with a thousand seeds, hours of it: goes on after the seeds in reports/seeds, as
-# long as core, harness and scenarios are what they were run with.
+# long as the scenarios, and the sources that running and judging them imports, are what they were.
 SEEDS := 13001-14000
 MIX := sed -n '/^mix:/,/^kinds:/s|^  - \(.*\)|scenarios/\1.yaml|p' scenarios/manifest.yaml
 seeds: $(STAMP)

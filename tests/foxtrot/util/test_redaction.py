@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foxtrot.util import redaction
 from foxtrot.util.redaction import REDACTED, jsonable, redact_text
 
+#: The patterns that `redact_text` puts to a text; the remaining one is put to the names of keys.
+REPLACED = [
+    each
+    for each in vars(redaction).values()
+    if isinstance(each, re.Pattern) and each is not redaction._SECRET_NAME
+]
+#: The names of secrets one by one, so that none depends on being drawn among the others.
+NAMES = [re.compile(name) for name in re.split(r"\|(?![^(]*\))", redaction._NAMES)]
 LEAKS = [
     "GET /order?timestamp=1&signature=SECRET&x=1",
     '{"apiKey": "SECRET and, more"}',
@@ -45,6 +55,13 @@ def test_a_named_secret_in_running_text_is_replaced(text: str) -> None:
 def test_no_secret_passes_unseen_for_what_it_is(text: str, form: Callable[[str], str]) -> None:
     """Most texts name no secret and are passed on without a closer look."""
     assert "q1w2e3r4" not in redact_text(form(text.replace("SECRET", "q1w2e3r4"))).lower()
+
+
+@pytest.mark.parametrize("pattern", [*REPLACED, *NAMES])
+@given(data=st.data())
+def test_whatever_is_replaced_is_looked_at(pattern: re.Pattern[str], data: st.DataObject) -> None:
+    """A name that is added to the patterns, and not to what is looked for first, would leak."""
+    assert redaction._may_name_a_secret(data.draw(st.from_regex(pattern)))
 
 
 @pytest.mark.parametrize("name", ["to\N{KELVIN SIGN}en", "pa\N{LATIN SMALL LETTER LONG S}sword"])

@@ -11,8 +11,10 @@ from foxtrot.util.errors import ErrorCategory, FoxtrotError
 
 
 class LimitedError(Exception):
-    status_code = 429
-    headers = {"Retry-After": "9"}  # noqa: RUF012 - as the libraries have it
+    def __init__(self) -> None:
+        super().__init__("slow down")
+        self.status_code = 429
+        self.headers = {"Retry-After": "9"}
 
 
 def refuses() -> None:
@@ -20,7 +22,7 @@ def refuses() -> None:
 
 
 def limits() -> None:
-    raise LimitedError("slow down")
+    raise LimitedError
 
 
 def dies() -> None:
@@ -78,6 +80,20 @@ def test_what_the_caller_was_handling_did_not(
     assert (error.category, error.context["classified_by"]) == (ErrorCategory.SYSTEM, "type")
     assert error.retry_after is None
     assert error.context.get("code") is None
+
+
+def test_what_a_cause_from_elsewhere_came_of_led_to_it_too() -> None:
+    """It was raised and caught in another task, whose calls the error itself has not seen."""
+    kept: list[Exception] = []
+    try:
+        dies_of(refuses)()
+    except RuntimeError as exc:
+        kept.append(exc)
+
+    def reports() -> None:
+        raise RuntimeError("the task has ended") from kept[0]
+
+    assert classified(reports).context["code"] == -2011
 
 
 def test_a_code_stands_once_behind_what_is_suggested() -> None:
