@@ -225,7 +225,7 @@ class Strategy:
         if tick is None:
             return None
         instrument = market.instrument
-        lot = float(instrument.lot_size)
+        one_lot, one_tick = instrument.quantity(1), instrument.price(1)
         near = tick.last_price * (1 + offset)
         self._orders += 1
         return OrderRequest(
@@ -233,8 +233,8 @@ class Strategy:
             exchange=market.exchange,
             direction=_SIDES[side],
             type=OrderType.MARKET if is_market else OrderType.LIMIT,
-            volume=instrument.quantity(max(1, round(self.spec.notional / near / lot))),
-            price=0.0 if is_market else instrument.price(round(near / float(instrument.tick_size))),
+            volume=instrument.quantity(max(1, round(self.spec.notional / near / one_lot))),
+            price=0.0 if is_market else instrument.price(round(near / one_tick)),
             reference=f"{market.adapter}-i{self._orders}",
         )
 

@@ -271,11 +271,13 @@ class RateGate:
 
     def _due_in(self) -> float:
         """Seconds until the gate lets anybody through."""
+        if self._pace is None:
+            return self.wait
         now = self._clock.now()
-        if self._pace is not None and self.wait <= 0 and self._pace.is_over(now):
+        if self.wait <= 0 and self._pace.is_over(now):
             self._pace = None
-        paced = 0.0 if self._pace is None else self._pace.due_in(now)
-        return max(self.wait, paced)
+            return 0.0
+        return max(self.wait, self._pace.due_in(now))
 
     def _unnamed_wait(self, quota: Mapping[str, Any] | None) -> float:  # Any: context is not typed
         """Seconds to wait after a refusal that named no time, but perhaps a count of calls."""
