@@ -161,11 +161,17 @@ def sweep(
     campaign = Campaign(scenarios, _folder(out), _mix(paths, scenarios))
     try:
         with progress("seeds", len(wanted)) as moved:
-            outcomes = campaign.run(wanted, workers=jobs or os.cpu_count() or 1, on_progress=moved)
+            outcomes = campaign.run(
+                wanted,
+                workers=jobs or os.cpu_count() or 1,
+                on_progress=moved,
+                on_outcome=_tell_seed,
+            )
     except CampaignError as error:
         refuse(str(error))
     for outcome in outcomes:
-        _tell_outcome(outcome, paths)
+        if outcome.verdict != Verdict.PASS:
+            _tell_outcome(outcome, paths)
     left = len(wanted) - len(outcomes)
     OUT.print(tally(outcomes) + (f", {count(left, 'seed')} not run" if left else ""))
     verdict = worst([Verdict(each.verdict) for each in outcomes])
@@ -323,12 +329,17 @@ def _seeds(text: str) -> range:
     return chosen
 
 
+def _tell_seed(outcome: SeedOutcome) -> None:
+    """Say how a seed went as soon as it is known; where a bar counts them, only what did not pass.
+
+    A sweep takes hours: who reads its log must not have to wait for the end.
+    """
+    if outcome.verdict != Verdict.PASS or not ERR.is_terminal:
+        tell(f"seed {outcome.seed}: {outcome.verdict}")
+
+
 def _tell_outcome(outcome: SeedOutcome, paths: Sequence[Path]) -> None:
-    """A line; for a seed that did not pass, the command to see it again, and why."""
-    if outcome.verdict == Verdict.PASS:
-        if not ERR.is_terminal:  # where a bar shows it
-            tell(f"seed {outcome.seed}: {outcome.verdict}")
-        return
+    """A seed that did not pass: the command to see it again, and why."""
     command = shlex.join(["foxtrot-chaos", "run", *map(str, paths), "--seed", str(outcome.seed)])
     OUT.print(f"seed {outcome.seed}: {outcome.verdict}: {command}", markup=False, soft_wrap=True)
     for reason in outcome.reasons[:_REASONS_TOLD]:

@@ -134,6 +134,19 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         assert "2 seeds: 2 pass; 2 runs: 2 pass" in result.output
 
+    def test_each_seed_is_told_when_it_is_done_and_not_at_the_end(self, tmp_path, monkeypatch):
+        run_all, told, told_before = campaign.run_all, [], []
+
+        def watched(jobs, **options):
+            told_before.append(list(told))
+            return run_all(jobs, **options)
+
+        monkeypatch.setattr(campaign, "run_all", watched)
+        monkeypatch.setattr(cli, "tell", told.append)
+        assert self.invoke(tmp_path, "--seeds", "1-5").exit_code == 0
+        assert told_before == [[], [f"seed {seed}: pass" for seed in range(1, 5)]]
+        assert told[-1] == "seed 5: pass"
+
     def test_a_red_seed_comes_with_the_command_that_shows_it(self, tmp_path):
         text = QUIET.replace(f"unexercised: [{', '.join(METRICS)}]\n", "")
         (tmp_path / "bare.yaml").write_text(text.replace("scenario: quiet", "scenario: bare"))
