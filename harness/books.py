@@ -43,8 +43,9 @@ class Booked:
 
     def agrees_with(self, status: Status, filled: float) -> bool:
         """Whether an engine that believes this has it right."""
-        same_fills = abs(filled - self.executed_in_all) <= _TOLERANCE * max(1.0, filled)
-        return same_fills and status is _MEANS[self.status]
+        if status is not _MEANS[self.status]:
+            return False
+        return abs(filled - self.executed_in_all) <= _TOLERANCE * max(1.0, filled)
 
 
 class Books:

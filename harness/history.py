@@ -30,7 +30,6 @@ __all__ = [
 
 _BUFFER_BYTES = 1 << 16
 _DIGEST_BYTES = 16
-_FIELDS = {"seq", "t", "source", "kind", "id", "outcome", "details"}
 _CLOSING_FIELDS = {"digest", "events"}
 
 
@@ -77,12 +76,12 @@ class History:
 
     Args:
         path: The file to make, in a directory that exists; None keeps the digest only.
-        now: Virtual seconds.
+        now: Virtual seconds. May be replaced by that of a loop that is made later.
     """
 
     def __init__(self, path: Path | None, now: Callable[[], float]) -> None:
         self.path = path
-        self._now = now
+        self.now = now
         self._events = 0
         self._buffer = bytearray()
         self._hash = blake2b(digest_size=_DIGEST_BYTES)
@@ -121,7 +120,7 @@ class History:
         seq = self._events + 1
         event = {
             "seq": seq,
-            "t": round(self._now(), 6),
+            "t": round(self.now(), 6),
             "source": source,
             "kind": kind,
             "id": id,
@@ -207,7 +206,7 @@ def read_history(path: Path, *, complete: bool = True) -> Iterator[Event]:
         else:
             event = _event(path, number, fields)
             digest.update(line)
-            seq = event.seq
+            seq = number
             yield event
     if closing is not None:
         _check_closing(path, seq + 1, closing, {"digest": digest.hexdigest(), "events": seq})
@@ -258,11 +257,12 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _event(path: Path, number: int, fields: dict[str, Any]) -> Event:
-    if fields.keys() != _FIELDS:
-        raise _error(path, number, f"expected the fields {sorted(_FIELDS)}, got {sorted(fields)}")
+    if tuple(fields) != Event._fields:
+        expected = ", ".join(Event._fields)
+        raise _error(path, number, f"expected the fields {expected}, got {', '.join(fields)}")
     if fields["seq"] != number:
         raise _error(path, number, f"expected seq={number}, got seq={fields['seq']!r}")
-    return Event(**fields)
+    return Event._make(fields.values())
 
 
 def _event_or_none(path: Path, number: int, line: bytes | None) -> Event | None:

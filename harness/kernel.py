@@ -70,19 +70,19 @@ class VirtualClock:
 
     def now(self) -> float:
         """Virtual seconds since the run began."""
-        return self._loop.time()
+        return self._loop.seconds
 
     def wall(self) -> dt.datetime:
         """The epoch plus `now()` and all steps, to the nearest microsecond, in UTC."""
-        return self._epoch + dt.timedelta(seconds=self._loop.time() + self._stepped)
+        return self._epoch + dt.timedelta(seconds=self._loop.seconds + self._stepped)
 
     def step(self, seconds: float) -> None:
         """Set the wall clock forward, or back, as NTP or a person does; `now()` never notices."""
         self._stepped += seconds
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Sleep in virtual time; zero or less only yields."""
-        await asyncio.sleep(seconds)
+        return asyncio.sleep(seconds)
 
     def sleep_sync(self, seconds: float) -> None:
         """Refused: it would stop the whole world, and with it the time that it waits for."""

@@ -39,6 +39,8 @@ CURRENT_CALL: ContextVar[str] = ContextVar("current_call", default="")
 """The strategy's call on whose behalf the present task runs. It ties requests to calls without
 asking the core: the context travels with the awaits, whatever the core does in between."""
 
+_EPOCH_SECONDS = EPOCH.timestamp()
+
 LANES = {
     Operation.PLACE_ORDER: "orders",
     Operation.CANCEL_ORDER: "cancels",
@@ -168,7 +170,7 @@ class Link:
 
     def venue_time(self) -> float:
         """What the venue's own clock shows, in seconds since 1970, whatever it has set it to."""
-        return EPOCH.timestamp() + self._now() + self.venue.conditions.skew()
+        return _EPOCH_SECONDS + self._now() + self.venue.conditions.skew()
 
     async def open(
         self,

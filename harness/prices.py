@@ -100,16 +100,19 @@ class PriceWatch:
 
     def _on_tick(self, event: Event) -> None:
         tick: TickData = event.data
-        adapter, stall = tick.adapter_name, self._stalls[tick.adapter_name]
+        adapter, vt_symbol = tick.adapter_name, tick.vt_symbol
+        stall = self._stalls[adapter]
         self._compare_clocks(stall)
         at, is_exact = self._made_at(stall, tick)
-        price = stall.prices.setdefault(tick.vt_symbol, _Price(at, is_exact))
+        price = stall.prices.get(vt_symbol)
+        if price is None:
+            price = stall.prices[vt_symbol] = _Price(at, is_exact)
         if price.is_exact and at < price.at - _TOLERANCE:
-            self._went_back(adapter, tick.vt_symbol, at, price.at)
+            self._went_back(adapter, vt_symbol, at, price.at)
             return
         price.at, price.is_exact = at, is_exact
         price.is_told = price.is_told and self._is_old(price)
-        self._write(adapter, tick.vt_symbol)
+        self._write(adapter, vt_symbol)
 
     def _made_at(self, stall: _Stall, tick: TickData) -> tuple[float, bool]:
         """When a tick was made, in our time; its arrival, where its own time says nothing."""

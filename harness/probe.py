@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from foxtrot.server.engine import MainEngine
+from foxtrot.server.orders import by_id
 from foxtrot.util.clock import Clock
 from foxtrot.util.constants import Status
 from foxtrot.util.event import EVENT_ORDER, EVENT_TRADE, Event
-from foxtrot.util.object import CancelRequest, OrderData
+from foxtrot.util.object import OrderData
 from harness.books import Books
 from harness.history import History
 from harness.nemesis import Nemesis
@@ -43,7 +44,7 @@ class _Subject:
     symbols: tuple[str, ...]
     tick_patience: float
     open_questions: dict[str, float] = field(default_factory=dict)
-    last_order: CancelRequest | None = None
+    last_order: OrderData | None = None
     is_ok: bool = False
     canary: bool = False
     steps_since_canary: int = _CANARY_STEPS
@@ -147,7 +148,7 @@ class Probe:
     async def _canary(self, adapter: str, subject: _Subject) -> bool:
         if subject.last_order is None:
             return await self._desk.account(adapter, canary=True)
-        return await self._desk.look_up(adapter, subject.last_order, canary=True)
+        return await self._desk.look_up(adapter, by_id(subject.last_order), canary=True)
 
     def _is_ticking(self, adapter: str, subject: _Subject) -> bool:
         now = self._clock.now()
@@ -173,14 +174,14 @@ class Probe:
         return order is not None and order.status is Status.UNKNOWN
 
     def _agrees(self, adapter: str, client_id: str) -> bool:
-        order = self._engine.oms.order(f"{adapter}.{client_id}")
+        vt_orderid = f"{adapter}.{client_id}"
+        order = self._engine.oms.order(vt_orderid)
         booked = self._books.order(adapter, client_id)
         if order is None:
             return booked is None
         if booked is None:
             return order.status in {Status.SUBMITTING, Status.REJECTED}
-        filled = self._engine.oms.filled(order.vt_orderid)
-        return booked.agrees_with(order.status, filled)
+        return booked.agrees_with(order.status, self._engine.oms.filled(vt_orderid))
 
     def _question(self, adapter: str, client_id: str) -> None:
         """Something happened to an order: from now on both sides may agree on it, or no more."""
@@ -192,10 +193,7 @@ class Probe:
 
     def _on_order(self, event: Event) -> None:
         order: OrderData = event.data
-        subject = self._subjects[order.adapter_name]
-        subject.last_order = CancelRequest(
-            symbol=order.symbol, exchange=order.exchange, orderid=order.orderid
-        )
+        self._subjects[order.adapter_name].last_order = order
         self._question(order.adapter_name, order.orderid)
 
     def _on_trade(self, event: Event) -> None:

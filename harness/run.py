@@ -67,9 +67,8 @@ def simulate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / HISTORY_NAME
-    clock: list[float] = [0.0]
-    with History(path, lambda: clock[0]) as history:
-        ending, detail = _run(scenario, policy, history, clock, on_progress, patch)
+    with History(path, lambda: 0.0) as history:
+        ending, detail = _run(scenario, policy, history, on_progress, patch)
     return Simulation(path, history.digest, ending, detail)
 
 
@@ -77,21 +76,16 @@ def _run(
     scenario: Scenario,
     policy: EnginePolicy,
     history: History,
-    clock: list[float],
     on_progress: Callable[[float], None] | None,
     patch: Callable[[World], None] | None,
 ) -> tuple[str, str]:
     horizon = scenario.duration + scenario.settle
 
-    def moved(now: float) -> None:
-        clock[0] = now
-
-    hooks: list[AdvanceHook] = [moved]
-    if on_progress is not None:
-        hooks.append(_reporter(on_progress, horizon))
+    hooks = [] if on_progress is None else [_reporter(on_progress, horizon)]
     leftovers: list[str] = []
 
     async def main(loop: VirtualLoop) -> None:
+        history.now = loop.time
         world = build_world(scenario, policy, loop, history)
         if patch is not None:
             patch(world)

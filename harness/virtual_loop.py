@@ -55,6 +55,9 @@ _SPARE_FAILURES = 64
 class VirtualLoop(NoOutsideWorld):
     """An asyncio event loop whose time is simulated. Use it through `run_virtual`.
 
+    Attributes:
+        seconds: What `time` returns, without a call.
+
     Args:
         max_time: Virtual seconds beyond which the time may not move.
         max_iterations: Rounds of the loop allowed at one instant; it stops a task that spins.
@@ -77,6 +80,7 @@ class VirtualLoop(NoOutsideWorld):
         self._max_iterations = max_iterations
         self._iterations = 0
         self._shuffle = shuffle
+        self.seconds = 0.0
         self._now_ns: float = 0  # whole numbers, typed with the infinite deadlines they meet
         self._ready: deque[Handle] = deque()
         self._timers: list[tuple[float, int, Handle]] = []
@@ -105,7 +109,7 @@ class VirtualLoop(NoOutsideWorld):
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
-        return self._now_ns / SECOND
+        return self.seconds
 
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
@@ -157,7 +161,7 @@ class VirtualLoop(NoOutsideWorld):
         if when == math.inf:
             return self._set_timer(math.inf, callback, args, context)
         when_ns = round(when * SECOND)
-        if when_ns == self._now_ns and when > self.time():
+        if when_ns == self._now_ns and when > self.seconds:
             when_ns += 1
         return self._set_timer(when_ns, callback, args, context)
 
@@ -230,9 +234,10 @@ class VirtualLoop(NoOutsideWorld):
             raise LimitError(self.time(), expected, self.waiting())
         if when_ns > self._now_ns:
             self._now_ns = when_ns
+            self.seconds = when_ns / SECOND
             self._iterations = 0
             for hook in self.on_advance:
-                hook(when_ns / SECOND)
+                hook(self.seconds)
 
     def _stop_spinning(self) -> NoReturn:
         self._iterations = 0

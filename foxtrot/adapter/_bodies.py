@@ -14,6 +14,7 @@ __all__ = ["ORDER_TYPE", "SIDE", "Bodies", "Json", "nonsense_in", "number", "par
 
 Json = Any  # Any: whatever a venue may have sent
 
+_NUMBERS = (float, int)  # and not bool, which is one of them to isinstance
 _DECODER = json.JSONDecoder()  # spares the search for encodings that venues do not use
 
 _STATUS = {
@@ -119,7 +120,7 @@ def parsed(body: bytes) -> object:
 def number(body: Json, name: str) -> float:
     """A finite number. What is a text today was one that somebody formats, and may round, too."""
     value = body[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if type(value) not in _NUMBERS or not math.isfinite(value):
         raise TypeError(f"expected a number, got {name}={value!r}")
     return float(value)
 

@@ -31,6 +31,8 @@ class Operation(Enum):
     SUBSCRIBE = "stream.subscribe"
     UNLOCK = "unlock"
 
+    __hash__ = object.__hash__  # by identity, as they compare; Enum's own is a call in Python
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueRequest:

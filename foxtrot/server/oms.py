@@ -93,12 +93,13 @@ class Oms:
 
     def apply_order(self, update: OrderData) -> OrderData | None:
         """Merge evidence about an order; return the new record, or None if nothing changed."""
-        known = self._orders.get(update.vt_orderid)
+        vt_orderid = update.vt_orderid
+        known = self._orders.get(vt_orderid)
         if known is None and self._used_orders.holds(update.adapter_name, update.orderid):
             return None  # finished and forgotten: a late repetition
         merged = update if known is None else _merged(known, update)
-        merged = _with_fills(merged, self.filled(merged.vt_orderid))
-        if known is not None and _state(known) == _state(merged):
+        merged = _with_fills(merged, self.filled(vt_orderid))
+        if merged is known or (known is not None and _state(known) == _state(merged)):
             return None
         self._store(merged)
         return merged
@@ -124,36 +125,39 @@ class Oms:
         False, and no change, when its id was applied before, or when it has none: a fill that
         cannot be told from its own repetition has to come again with its id.
         """
-        if not trade.tradeid or self._is_applied(trade):
+        key, vt_orderid = _key(trade), trade.vt_orderid
+        if not trade.tradeid or self._is_applied(key, vt_orderid):
             return False
-        order = self._orders.get(trade.vt_orderid)
-        self._trades[_key(trade)] = None
-        self._trades_of.setdefault(trade.vt_orderid, []).append(_key(trade))
-        self._filled[trade.vt_orderid] = self.filled(trade.vt_orderid) + trade.volume
-        position = (trade.adapter_name, trade.vt_symbol)
+        order = self._orders.get(vt_orderid)
+        self._trades[key] = None
+        self._trades_of.setdefault(vt_orderid, []).append(key)
+        filled = self._filled[vt_orderid] = self.filled(vt_orderid) + trade.volume
+        position = key[:2]
         signed = trade.volume if trade.direction is Direction.LONG else -trade.volume
         self._positions[position] = self._positions.get(position, 0.0) + signed
         if order is not None:
-            self._orders[order.vt_orderid] = _with_fills(order, self.filled(order.vt_orderid))
-        self._track(trade.vt_orderid)
+            self._orders[vt_orderid] = _with_fills(order, filled)
+        self._track(vt_orderid)
         return True
 
     def lacks_fills(self, order: OrderData) -> bool:
         """Whether the venue says that more was traded than the fills that came in add up to."""
-        return order.traded > self.filled(order.vt_orderid) + _VOLUME_TOLERANCE
+        traded = order.traded
+        return traded > 0 and traded > self.filled(order.vt_orderid) + _VOLUME_TOLERANCE
 
-    def _is_applied(self, trade: TradeData) -> bool:
-        adapter_name, vt_symbol, tradeid = _key(trade)
-        if _key(trade) in self._trades:
+    def _is_applied(self, key: tuple[str, str, str], vt_orderid: str) -> bool:
+        if key in self._trades:
             return True
+        adapter_name, vt_symbol, tradeid = key
         # A late fill of an order that is kept is news, however low its number.
-        is_kept = trade.vt_orderid in self._orders
+        is_kept = vt_orderid in self._orders
         return not is_kept and self._used_trades.holds(f"{adapter_name} {vt_symbol}", tradeid)
 
     def _store(self, order: OrderData) -> None:
-        self._orders[order.vt_orderid] = order
+        vt_orderid = order.vt_orderid
+        self._orders[vt_orderid] = order
         self._symbols.setdefault(order.adapter_name, {})[order.symbol] = None
-        self._track(order.vt_orderid)
+        self._track(vt_orderid)
 
     def _track(self, vt_orderid: str) -> None:
         """File an order under unsettled or finished. Fills of no known order count as finished."""

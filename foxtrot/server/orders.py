@@ -225,11 +225,12 @@ class OrderPipeline:
 
     def apply_trade(self, trade: TradeData) -> None:
         """Take a fill; one that was applied before changes nothing and is not published."""
-        before = self._oms.order(trade.vt_orderid)
+        vt_orderid = trade.vt_orderid
+        before = self._oms.order(vt_orderid)
         if not self._oms.apply_trade(trade):
             return
         self._publish(trade)
-        after = self._oms.order(trade.vt_orderid)
+        after = self._oms.order(vt_orderid)
         if after is not None and after != before:
             self._changed(after)
 
@@ -256,8 +257,10 @@ class OrderPipeline:
         deadline: float | None = None,
         leave: Callable[[], None] = lambda: None,
     ) -> None:
+        vt_orderid = order.vt_orderid
+
         async def attempt() -> OrderData:
-            if self._oms.is_at_venue(order.vt_orderid):
+            if self._oms.is_at_venue(vt_orderid):
                 return self._known(order)  # it showed itself while this attempt was waiting
             self._note_sent(order, request)
             sent_at = self._clock.now()
@@ -265,7 +268,7 @@ class OrderPipeline:
             connection.expect_report(sent_at)
             return acknowledged
 
-        self._sending[order.vt_orderid] = None
+        self._sending[vt_orderid] = None
         try:
             ack = await connection.guard.call(
                 Lane.ORDERS,
@@ -279,8 +282,8 @@ class OrderPipeline:
         except FoxtrotError as error:
             self._send_failed(connection, order, error)
         except Diverted:
-            self._sent.pop(order.vt_orderid, None)
-            self._oms.withdraw(order.vt_orderid)
+            self._sent.pop(vt_orderid, None)
+            self._oms.withdraw(vt_orderid)
             raise
         except BaseException:
             self._send_abandoned(connection, order)
@@ -288,7 +291,7 @@ class OrderPipeline:
         else:
             self.apply_order(connection, ack)
         finally:
-            del self._sending[order.vt_orderid]
+            del self._sending[vt_orderid]
 
     def _send_failed(
         self, connection: AdapterConnection, order: OrderData, error: FoxtrotError
@@ -398,11 +401,11 @@ class OrderPipeline:
             await self._submit(connection, sent.request, order, deadline=limit)
 
     def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
-        now = self._clock.now()
-        before = self._sent.get(order.vt_orderid)
+        now, vt_orderid = self._clock.now(), order.vt_orderid
+        before = self._sent.get(vt_orderid)
         if before is None:
             self._publish(order)
-        self._sent[order.vt_orderid] = _Sent(request, before.first_at if before else now, now)
+        self._sent[vt_orderid] = _Sent(request, before.first_at if before else now, now)
 
     async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
         query = by_id(order)
@@ -431,9 +434,10 @@ class OrderPipeline:
             self._changed(changed)
 
     def _changed(self, order: OrderData) -> None:
-        if order.status.is_final or self._oms.is_at_venue(order.vt_orderid):
-            self._sent.pop(order.vt_orderid, None)
-            self._unwanted.pop(order.vt_orderid, None)
+        vt_orderid = order.vt_orderid
+        if order.status.is_final or self._oms.is_at_venue(vt_orderid):
+            self._sent.pop(vt_orderid, None)
+            self._unwanted.pop(vt_orderid, None)
         self._publish(order)
 
     def _known(self, order: OrderData) -> OrderData:

@@ -48,6 +48,8 @@ class Status(Enum):
     REJECTED = "Rejected"
     UNKNOWN = "Unknown"
 
+    __hash__ = object.__hash__  # by identity, as they compare; Enum's own is a call in Python
+
     @property
     def is_final(self) -> bool:
         """True when the venue will not change the order any more (late fills excepted)."""

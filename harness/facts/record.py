@@ -250,9 +250,13 @@ class Facts:
 
     def _peace_since(self, venue: str) -> float:
         """When the last fault at a venue was over; never, while one is on."""
-        if any(target in {venue, ANY} for target in self._faults_on.values()):
+        if self._is_fault_on(venue):
             return float("inf")
-        return max(self._quiet_since.get(name, 0.0) for name in (venue, ANY))
+        return max(self._quiet_since.get(venue, 0.0), self._quiet_since.get(ANY, 0.0))
+
+    def _is_fault_on(self, venue: str) -> bool:
+        on = self._faults_on
+        return bool(on) and any(target in {venue, ANY} for target in on.values())
 
     def _link_done(self, event: Event) -> None:
         request = self.links.requests.get(event.id)
@@ -403,7 +407,7 @@ class Facts:
         if adapter not in self._well_once:
             return False  # still on its way up for the first time
         venue = self.links.venue_of(adapter)
-        if any(target in {venue, ANY} for target in self._faults_on.values()):
+        if self._is_fault_on(venue):
             return False
         ends = [self._quiet_since[name] for name in (venue, ANY) if name in self._quiet_since]
         return t - max(ends, default=float("-inf")) > self.header.recovery_bound

@@ -245,7 +245,8 @@ class Conditions:
 
     def skew(self) -> float:
         """How far ahead the venue's wall clock is, in seconds."""
-        return sum(knob.seconds for knob in self.of(Skew).values())
+        imposed = self.of(Skew)
+        return sum(knob.seconds for knob in imposed.values()) if imposed else 0.0
 
     def is_imposed(self, knob_id: str) -> bool:
         """Whether anything is imposed under the id. Says that a fault healed."""

@@ -163,8 +163,10 @@ class Desk:
         return bool(self._halts(symbol)) or bool(self._conditions.of(Maintenance))
 
     def _halts(self, symbol: str) -> tuple[str, ...]:
-        halts = self._conditions.of(Halt).items()
-        return tuple(knob_id for knob_id, halt in halts if halt.symbol in {None, symbol})
+        halts = self._conditions.of(Halt)
+        if not halts:
+            return ()
+        return tuple(name for name, halt in halts.items() if halt.symbol in {None, symbol})
 
     def _read(self, params: Mapping[str, Any]) -> _Ticket:
         market = self.market(params)

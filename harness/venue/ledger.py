@@ -97,7 +97,10 @@ class Account:
 
     def balance(self, asset: str) -> Balance:
         """The balance in an asset, which is zero until something came in."""
-        return self.balances.setdefault(asset, Balance())
+        balance = self.balances.get(asset)
+        if balance is None:
+            balance = self.balances[asset] = Balance()
+        return balance
 
 
 @dataclass(slots=True, eq=False)

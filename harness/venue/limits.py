@@ -186,7 +186,7 @@ class OrderRateLimiter:
     def __init__(self, rules: tuple[OrderRateRule, ...], epoch: float) -> None:
         self._rules = rules
         self._epoch = epoch
-        self._counters: dict[str, list[WindowCounter]] = {}
+        self._counters: dict[str, list[tuple[OrderRateRule, WindowCounter]]] = {}
 
     def exceeded(
         self, account: str, now: float, *, tightest: int | None = None
@@ -213,10 +213,10 @@ class OrderRateLimiter:
         return {rule.header: str(counter.used) for rule, counter in pairs}
 
     def _pairs(self, account: str, wall: float) -> list[tuple[OrderRateRule, WindowCounter]]:
-        counters = self._counters.get(account)
-        if counters is None:
-            counters = [WindowCounter(rule.seconds) for rule in self._rules]
-            self._counters[account] = counters
-        for counter in counters:
+        pairs = self._counters.get(account)
+        if pairs is None:
+            pairs = [(rule, WindowCounter(rule.seconds)) for rule in self._rules]
+            self._counters[account] = pairs
+        for _, counter in pairs:
             counter.roll(wall)
-        return list(zip(self._rules, counters, strict=True))
+        return pairs

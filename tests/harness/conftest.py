@@ -153,7 +153,7 @@ class Kept(History):
 
     def record(self, kind, /, id="", outcome="", **details):
         seq = super().record(kind, id, outcome, **details)
-        t = round(self._now(), 6)
+        t = round(self.now(), 6)
         self.kept.append(Event(seq, t, kind.partition(".")[0], kind, id, outcome, details))
         return seq
 

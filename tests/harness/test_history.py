@@ -202,7 +202,7 @@ class TestReading:
             (b'{"seq":2', b"seq=2", r":2: expected JSON: "),
             (b'{"seq":2', b'[1]\n{"seq":2', r":2: expected a JSON object, got \[1\]"),
             (b'"seq":2', b'"seq":3', r":2: expected seq=2, got seq=3"),
-            (b'"id":"F1",', b"", r":2: expected the fields \['details', 'id'.* got "),
+            (b'"id":"F1",', b"", r":2: expected the fields seq, t, .* got seq, t, "),
             (b'"events":3}\n', b'"events":3}\n{}\n', r":5: expected nothing after the digest"),
         ],
     )

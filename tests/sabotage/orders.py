@@ -111,7 +111,7 @@ def nobody_looks_unknown_orders_up(mp):
 @ROOM("fills_in_disorder", "positions_equal_fills")
 def a_replayed_fill_counts_again(mp):
     """The position grows with every repetition."""
-    mp.setattr(Oms, "_is_applied", lambda _self, _trade: False)
+    mp.setattr(Oms, "_is_applied", lambda _self, _key, _vt_orderid: False)
 
 
 @ROOM("fills_in_disorder", "positions_equal_fills")

@@ -25,7 +25,7 @@ TRAPS = (
         row="§2.22 resend",
         without="a look at what the stream has shown before a resend",
         file=PIPELINE,
-        old="            if self._oms.is_at_venue(order.vt_orderid):\n"
+        old="            if self._oms.is_at_venue(vt_orderid):\n"
         "                return self._known(order)  # it showed itself",
         new="            if order is None:\n"
         "                return self._known(order)  # it showed itself",
@@ -143,7 +143,7 @@ TRAPS = (
         row="done order",
         without="the trade ids that were applied",
         file="foxtrot/server/oms.py",
-        old="        if not trade.tradeid or self._is_applied(trade):",
+        old="        if not trade.tradeid or self._is_applied(key, vt_orderid):",
         new="        if not trade.tradeid:",
         tests=(f"{SOAK}[0]", f"{SOAK}[9]"),
     ),
