@@ -42,6 +42,7 @@ class Dialect:
         look_up: How an order is looked up.
         no_such_order: The code that answers a look-up of an order that is not there.
         numbers_orders: Whether the client numbers its orders, upwards.
+        number_used: The code that refuses an order whose number is no higher than another's.
         cancels_by_venue_id: Whether a cancel must name the venue's own order id.
         resync: The request that brings a login or a clock in line again.
         lost_streams: The code of the notice that every subscription of the connection is gone.
@@ -54,6 +55,7 @@ class Dialect:
     look_up: LookUp = LookUp.BY_CLIENT_ID
     no_such_order: int | None = None
     numbers_orders: bool = False
+    number_used: int | None = None
     cancels_by_venue_id: bool = False
     resync: Operation = Operation.TIME
     lost_streams: int | None = None
@@ -74,6 +76,7 @@ IB = Dialect(
     codes="ib",
     look_up=LookUp.BY_EXECUTIONS,
     numbers_orders=True,
+    number_used=103,
     lost_streams=1101,
     numbers_frames=False,
     is_ordered=True,
@@ -103,7 +106,11 @@ class OrderMemory:
         return self._numbers[client_id]
 
     def renumber(self, client_id: str) -> None:
-        """Give the order a number of its own when it is sent again: it was certainly not taken."""
+        """Give the order another number when it is sent again: it was certainly not taken.
+
+        That includes one whose number the venue calls used, if a look-up then does not find it:
+        others have overtaken it, and not even its first request can be taken any more.
+        """
         self._numbers.pop(client_id, None)
 
     def note(self, order: OrderData) -> None:

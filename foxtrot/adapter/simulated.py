@@ -189,10 +189,11 @@ class SimulatedAdapter(BaseAdapter):
         try:
             return await self._request(Operation.PLACE_ORDER, params, self._order)
         except FoxtrotError as error:
-            # Under the old number a second order is refused, which is what keeps one of unknown
-            # outcome from being doubled; one that needs no look-up is free to be sent anew.
+            # Under the old number a second order is refused, which keeps one of unknown outcome
+            # from being doubled; what needs no look-up is free to be sent anew.
             is_open_question = error.context.get("retry_policy") == "reconcile"
-            if error.outcome is not Outcome.UNKNOWN and not is_open_question:
+            is_number_used = error.context.get("code") == self._dialect.number_used
+            if error.outcome is not Outcome.UNKNOWN and (is_number_used or not is_open_question):
                 self._memory.renumber(request.reference)
             raise
 

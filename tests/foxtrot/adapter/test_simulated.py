@@ -13,10 +13,10 @@ import pytest
 from foxtrot.adapter.dialect import BINANCE, FUTU, IB
 from foxtrot.adapter.session import VenueReply, VenueRequest
 from foxtrot.adapter.simulated import SimulatedAdapter
-from foxtrot.util.constants import Exchange
-from foxtrot.util.errors import DataValidationError, ErrorSeverity, Outcome
+from foxtrot.util.constants import Direction, Exchange, OrderType
+from foxtrot.util.errors import DataValidationError, ErrorSeverity, FoxtrotError, Outcome
 from foxtrot.util.event import Event
-from foxtrot.util.object import CancelRequest, SubscribeRequest
+from foxtrot.util.object import CancelRequest, OrderRequest, SubscribeRequest
 
 
 class Led:
@@ -89,6 +89,39 @@ def test_streams_that_the_venue_lost_are_named_though_none_has_ticked_yet() -> N
     session.notice(1101)
     sink = adapter.event_engine
     assert [event.data.context["vt_symbol"] for event in sink.events] == ["AAPL.IB, MSFT.IB"]
+
+
+def test_a_number_that_the_venue_calls_used_is_not_tried_again() -> None:
+    """After a timeout it is, for that is what keeps the order from being doubled."""
+    adapter, session = connected(dialect=IB)
+    numbers: list[int] = []
+    replies: list[VenueReply | Exception] = [
+        TimeoutError(),
+        VenueReply(status=400, body=b'{"code": 103, "msg": "Duplicate order id"}'),
+        TimeoutError(),
+    ]
+
+    async def answer(request: VenueRequest) -> VenueReply:
+        numbers.append(request.params["order_id"])
+        reply = replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    session.request = answer  # type: ignore[method-assign]
+    order = OrderRequest(
+        symbol="AAPL",
+        exchange=Exchange.IB,
+        direction=Direction.LONG,
+        type=OrderType.LIMIT,
+        volume=1.0,
+        price=190.0,
+        reference="c1",
+    )
+    for _ in range(3):
+        with pytest.raises(FoxtrotError):
+            asyncio.run(adapter.send_order(order))
+    assert numbers == [1, 1, 2]
 
 
 def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
