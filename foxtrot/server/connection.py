@@ -11,6 +11,7 @@ from typing import Any
 
 from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.server.guard import AdapterGuard, not_ready
+from foxtrot.server.lateness import Lateness
 from foxtrot.server.policy import EnginePolicy
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import (
@@ -73,6 +74,7 @@ class AdapterConnection:
         self._is_unproven = False  # came up, or was said to be cut, and nothing was answered since
         guard.is_down = self.is_down
         self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
+        self._lateness = Lateness()
         self._ticked = asyncio.Event()
         self._reported_at = clock.now()
         self._report_due_since: float | None = None
@@ -196,11 +198,16 @@ class AdapterConnection:
         self.guard.pinged(None)
 
     def saw_tick(self, tick: TickData) -> None:
-        """Note that a symbol is alive, unless it is the old price that came again."""
-        if self._newest.get(tick.vt_symbol) == tick.datetime:
+        """Note how new a symbol's price is: a late one is no newer for coming only now.
+
+        Nor is the old price that comes again.
+        """
+        vt_symbol, now = tick.vt_symbol, self._clock.now()
+        if self._newest.get(vt_symbol) == tick.datetime:
             return
-        self._newest[tick.vt_symbol] = tick.datetime
-        self._ticked_at[tick.vt_symbol] = self._clock.now()
+        self._newest[vt_symbol] = tick.datetime
+        made = tick.datetime.timestamp()
+        self._ticked_at[vt_symbol] = now - self._lateness.of(vt_symbol, made=made, came=now)
         self._ticked.set()
 
     def saw_error(self, error: FoxtrotError) -> None:
@@ -242,7 +249,7 @@ class AdapterConnection:
             )
 
     def require_fresh(self) -> None:
-        """Raise MarketDataError for a subscription whose newest tick is too old, or never came."""
+        """Raise MarketDataError for a subscription whose newest price is too old, or never came."""
         for request in self.subscriptions:
             if self._age(request) > self._policy.stale_after:
                 raise self._silent(request)
@@ -289,7 +296,7 @@ class AdapterConnection:
         age = self._age(request)
         return MarketDataError(
             request.vt_symbol,
-            f"no tick for {age:.1f} s",
+            f"no price of the last {age:.1f} s",
             clock=self._clock,
             context={
                 "adapter": self.name,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -312,6 +314,27 @@ def test_old_price_that_comes_again_is_no_life(play):
         assert bench.connection._ticked_at == before
 
     play(body)
+
+
+def test_late_price_is_no_newer_for_coming_only_now(play, tools):
+    """Behind a narrow link prices come one after the other, each older than the one before."""
+
+    async def body(bench):
+        connection, ticks = bench.connection, []
+        bench.engine.event_engine.register("eTick.", lambda event: ticks.append(event.data))
+        await bench.clock.sleep(1.5)
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        await bench.clock.sleep(0.5)
+        last = ticks[-1]
+        for number in range(1, 4):
+            await bench.clock.sleep(5.0)
+            made = last.datetime + dt.timedelta(seconds=number)
+            connection.saw_tick(replace(last, datetime=made))
+            assert connection.is_ticking() is (number < 3)
+        with pytest.raises(MarketDataError, match=r"no price of the last 1[23]\.\d s"):
+            connection.require_fresh()
+
+    play(body, heartbeat_interval=1000.0)
 
 
 def test_report_of_an_acknowledged_order_is_waited_for(play):

@@ -46,7 +46,7 @@ def test_silent_subscription_keeps_it_from_being_ready(play, tools):
     async def body(bench):
         bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
         await bench.connection.reconnect()
-        with pytest.raises(MarketDataError, match="no tick"):
+        with pytest.raises(MarketDataError, match="no price"):
             await bench.engine.bring_up(bench.connection)
 
     play(body, heartbeat_interval=1000.0)
@@ -61,7 +61,7 @@ def test_silence_that_a_recovery_finds_is_told_to_who_relied_on_it(play, tools, 
         bench.connection.distrust_ticks()
         bench.connection.ready = was_ready
         bench.engine._watch._is_recovering = lambda _name: True
-        with pytest.raises(MarketDataError, match="no tick"):
+        with pytest.raises(MarketDataError, match="no price"):
             await bench.engine.bring_up(bench.connection)
         assert not bench.connection.ready
         await bench.clock.sleep(20.0)
