@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foxtrot.adapter.dialect import DIALECTS, LookUp
+from foxtrot.adapter.dialect import DIALECTS, Dialect, LookUp
 from foxtrot.server.policy import POLICIES, EnginePolicy
 from foxtrot.util.errors import FoxtrotError
 from harness.faults.base import Fault
@@ -210,7 +210,7 @@ def announce(world: World, policy: EnginePolicy) -> None:
                 "profile": spec.profile,
                 "symbols": list(spec.symbols),
                 **({"standby_for": spec.standby_for} if spec.standby_for else {}),
-                **({"looks_up": "in a list"} if _looks_up_in_a_list(spec.profile) else {}),
+                **_manners(DIALECTS[spec.profile]),
             }
             for spec in scenario.venues
         },
@@ -218,8 +218,10 @@ def announce(world: World, policy: EnginePolicy) -> None:
     )
 
 
-def _looks_up_in_a_list(profile: str) -> bool:
-    return DIALECTS[profile].look_up is LookUp.BY_LIST
+def _manners(dialect: Dialect) -> dict[str, Any]:  # Any: JSON
+    """What oracles have to know of how a venue is spoken to."""
+    looks_up = {"looks_up": "in a list"} if dialect.look_up is LookUp.BY_LIST else {}
+    return {**looks_up, **({"one_socket": True} if dialect.is_ordered else {})}
 
 
 def _promises(policy: EnginePolicy) -> Mapping[str, Any]:  # Any: JSON

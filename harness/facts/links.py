@@ -133,6 +133,12 @@ class Links:
         plan = self.plans.get(self.venue_of(adapter), {})
         return bool(plan.get("looks_up") == "in a list")
 
+    def was_cut_off(self, adapter: str, since: float) -> bool:
+        """Whether what carries every request of `adapter` was down at some time after `since`."""
+        if not self.plans.get(self.venue_of(adapter), {}).get("one_socket"):
+            return False
+        return adapter not in self._open or self._opened_at[adapter] > since
+
     @property
     def is_shutting_down(self) -> bool:
         """Whether shutdown has begun."""

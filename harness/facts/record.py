@@ -349,7 +349,7 @@ class Facts:
             self._failing_orders.add(call.adapter)
 
     def _is_excused(self, event: Event, call: Call) -> bool:
-        """Whether a cancel had a reason of its own to fail: a fault on cancels, or a hold."""
+        """Whether a cancel had a reason of its own to fail: a fault on cancels, a hold, no line."""
         blocked = any(i.plan.stops(CANCEL) for i in self.incidents.active_on(call.adapter))
         failed_at = self.links.cancel_failed_at.get(call.adapter, float("-inf"))
         return (
@@ -357,6 +357,7 @@ class Facts:
             or failed_at >= event.t - self.header.recovery_bound
             or self.links.held_until(call.adapter, CANCEL, call.invoked.t) > call.invoked.t
             or self.links.is_held(call.adapter, CANCEL, event.t)
+            or self.links.was_cut_off(call.adapter, call.invoked.t)
         )
 
     def _judge_bystander(self, event: Event, call: Call) -> None:

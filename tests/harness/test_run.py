@@ -81,12 +81,14 @@ class TestAWholeRun:
         }
 
     @pytest.mark.parametrize(
-        ("profile", "told"), [("futu", "in a list"), ("binance", None), ("ib", None)]
+        ("profile", "looks_up", "one_socket"),
+        [("futu", "in a list", True), ("binance", None, None), ("ib", None, True)],
     )
-    def test_it_says_of_a_venue_whether_orders_are_looked_up_in_a_list(self, played, profile, told):
+    def test_it_says_how_a_venue_is_spoken_to(self, played, profile, looks_up, one_socket):
         venue = {"name": "V", "profile": profile, "symbols": {"X": {"price": 100.0}}}
         _, events = played(document={"venues": [venue]}, duration="2s", settle="1s")
-        assert events[0].details["venues"]["V"].get("looks_up") == told
+        told = events[0].details["venues"]["V"]
+        assert (told.get("looks_up"), told.get("one_socket")) == (looks_up, one_socket)
 
     def test_a_policy_that_keeps_no_quiet_promises_none(self, played):
         _, events = played(policy="none")

@@ -152,6 +152,26 @@ def test_cancel_held_back_by_a_fault_on_cancels_is_excused(story):
     assert not found.exercised
 
 
+@pytest.mark.parametrize(
+    ("one_socket", "back_at", "expected"),
+    [(True, None, OPEN), (True, 15.0, OPEN), (True, 11.5, FAIL), (False, 15.0, FAIL)],
+)
+def test_cancel_that_had_no_line_to_go_over_is_excused(story, one_socket, back_at, expected):
+    """Where one socket carries all; elsewhere a request opens its own."""
+    tale = story({"blocks": ["order.place"]}, venues={"A": {"one_socket": one_socket}}).probe(1)
+    opened(story, 2, "l1", tale=tale)
+    tale.sent(5, "r0", client_id="c0").venue_order(5, "v0", client_id="c0").begin(10)
+    tale.invoke(11, "o1", client_id="c1").sent(11, "r1", client_id="c1").fired(11, "F1", "r1")
+    tale.add(11, "link.close", "l1", "reset", adapter="A", by="fault")
+    tale.done(11, "r1", "reset").back(11, "o1", "unknown")
+    if back_at == 11.5:
+        opened(story, back_at, "l2", tale=tale)
+    tale.invoke(12, "o2", "order.cancel", client_id="c0", lane="cancels")
+    if back_at == 15.0:
+        opened(story, back_at, "l2", tale=tale)
+    assert verdict(tale.back(16, "o2", "blocked"), "cancels_get_through") is expected
+
+
 def opened(story, t, name, outcome="ok", tale=None):
     return (tale or story()).add(t, "link.open", name, outcome, adapter="A")
 
