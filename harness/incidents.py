@@ -6,13 +6,16 @@ core says can only ever mark that it noticed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from harness.history import Event
 from harness.plan import ANY, FaultPlan
 
 __all__ = ["Incident", "IncidentLog"]
+
+Silences = Mapping[str, Sequence[tuple[float, float]]]
 
 _OF_A_CONNECTION = frozenset({"connect", "stream", "ping"})
 #: Effects that only make a request slower. What the venue answered to it is then its own answer.
@@ -171,9 +174,15 @@ class Incident:
 
 
 class IncidentLog:
-    """All planned faults of a run, and the errors and alerts that belong to them."""
+    """All planned faults of a run, and the errors and alerts that belong to them.
 
-    def __init__(self) -> None:
+    Args:
+        silences: When each adapter had to keep silent because its venue had refused it, by name.
+            Read whenever something is judged.
+    """
+
+    def __init__(self, silences: Silences = MappingProxyType({})) -> None:
+        self._silences = silences
         self.all: dict[str, Incident] = {}
         self.spurious_alerts: set[str] = set()
         self._touched: dict[str, tuple[Incident, float, bool]] = {}
@@ -196,17 +205,21 @@ class IncidentLog:
     def due(self, incident: Incident, bound: float) -> float:
         """When it is to be restored: `bound` seconds in which it could be repaired are over.
 
-        Those in which another fault lets nothing at all through on one of its adapters are none.
+        Those in which another fault lets nothing at all through on one of its adapters are none,
+        nor are those in which one of them has to keep silent.
         """
         since = incident.repairable_since
         due = since + bound
-        for began, cleared in sorted(self._blocked(incident)):
+        for began, ended in sorted(self._lost(incident)):
             if began < due:
-                due += max(cleared - max(began, since), 0.0)
-                since = max(since, cleared)
+                due += max(ended - max(began, since), 0.0)
+                since = max(since, ended)
         return due
 
-    def _blocked(self, incident: Incident) -> Iterator[tuple[float, float]]:
+    def _lost(self, incident: Incident) -> Iterator[tuple[float, float]]:
+        """The times, from and to, in which nothing could be repaired."""
+        for adapter in incident.adapters:
+            yield from self._silences.get(adapter, ())
         for other in self.all.values():
             if other.began is None or other.cleared is None or ANY not in other.plan.blocks:
                 continue

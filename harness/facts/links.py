@@ -110,6 +110,7 @@ class Links:
         self.quiet = Judgement()
         self.quiet_seconds = 0.0
         self.plans: Mapping[str, Any] = {}  # Any: JSON
+        self.silences: dict[str, list[tuple[float, float]]] = {}
         self.troubled_at: dict[str, float] = {}
         self.cancel_failed_at: dict[str, float] = {}
         self._venues: dict[str, str] = {}
@@ -278,6 +279,8 @@ class Links:
         kind = (request.adapter, hold.orders_only)
         self._quiet_until[kind] = max(until, self._quiet_until.get(kind, 0.0))
         self._judgement(hold).judged += 1
+        if not hold.orders_only:
+            self.silences.setdefault(request.adapter, []).append((event.t, until))
 
     def _judge_holds(self, event: Event, adapter: str, operation: str) -> None:
         for hold in self._holds.get(adapter, ()):

@@ -49,7 +49,7 @@ class Facts:
         self.standbys = Standbys({})
         self.wishes = Wishes(Promises())
         self.prices = Prices(0.0)
-        self.incidents = IncidentLog()
+        self.incidents = IncidentLog(self.links.silences)
         self.errors = Errors(self.incidents, self)
         self.bystanders = Judgement()
         self.events = 0

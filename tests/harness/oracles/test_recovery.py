@@ -94,6 +94,22 @@ def test_bound_of_a_recovery_runs_on_while_another_fault_does_not_hinder_it(stor
     assert verdict(overtaken(story, 50.1, **other), "recovery_within_bound") is FAIL
 
 
+@pytest.mark.parametrize(
+    ("code", "due"), [(-1003, 58.0), pytest.param(-1015, 50.0, id="of new orders alone")]
+)
+def test_bound_of_a_recovery_stands_still_while_the_venue_wants_silence(story, code, due):
+    """Asked at 35 s for silence until 43 s: whoever obeys cannot find out that all is well."""
+
+    def told(restored):
+        tale = story({}).outage(restored=None).sent(34, "r2", "order.place")
+        tale.add(34, "venue.refused", "r2", venue="A", status=429, code=code, until=43.0)
+        tale.done(35, "r2", "error", status=429, delivered=True)
+        return tale.probe(restored).probe(restored + 0.5).finished()
+
+    assert verdict(told(due), "recovery_within_bound") is PASS
+    assert verdict(told(due + 0.1), "recovery_within_bound") is FAIL
+
+
 def test_recovery_that_was_not_watched_to_its_bound_is_undecided(story):
     tale = story({}).outage(restored=None).probe(40, "down")
     assert verdict(tale, "recovery_within_bound") is OPEN
