@@ -121,11 +121,17 @@ class Incident:
 
     def is_cause_since(self, t: float) -> bool:
         """Whether it can be why a call is held back, having been on or felt at `t` or later."""
-        is_hidden = self.plan.category in _ONLY_IF_SHOWN and not self.plan.surfaces
-        if self.began is None or is_hidden:
+        if self.began is None or self._is_hidden:
             return False
         ends = (self.cleared, self.restored if self.effect_seen else 0.0)
         return any(end is None or end >= t for end in ends)
+
+    @property
+    def _is_hidden(self) -> bool:
+        plan = self.plan
+        # Of reports that lack or overtake each other what is pushed tells by itself.
+        is_in_reports = plan.category == "order_execution" and _IN_THE_DATA in plan.categories
+        return plan.category in _ONLY_IF_SHOWN and not plan.surfaces and not is_in_reports
 
     def is_known_down(self, operation: str, t: float, budget: float) -> bool:
         """Whether `operation` cannot succeed at `t`, and `budget` seconds have shown it."""

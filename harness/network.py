@@ -202,12 +202,20 @@ class Link:
         self._end_stream("clean", "client")
 
     async def ping(self) -> None:
-        """A round trip on the stream connection."""
+        """A round trip on the stream connection; one that comes to nothing is recorded."""
         stream = self._stream
         if stream is None:
             raise ConnectionResetError("the connection is closed")
-        delay, _ = await self._suffer(r.pinging(stream.connection_id) for r in self._imposed())
-        await self._transit(delay + 2 * self._one_way())
+        began = self._now()
+        try:
+            delay, _ = await self._suffer(r.pinging(stream.connection_id) for r in self._imposed())
+            await self._transit(delay + 2 * self._one_way())
+        except BaseException:
+            waited = round(self._now() - began, 6)
+            self._history.record(
+                "link.ping", stream.connection_id, "lost", adapter=self.name, waited=waited
+            )
+            raise
 
     async def request(self, request: VenueRequest) -> VenueReply:
         """Carry a request to the venue and its reply back."""

@@ -24,6 +24,8 @@ ATTEMPT_WINDOW = 60.0
 #: Seconds that a connection needs to show what it is worth: who closes one sooner, of his own
 #: accord and with nothing wrong, has mistaken another's new connection for his old one.
 YOUNG = 1.0
+#: Seconds after which a ping without an answer says something.
+PATIENCE = 1.0
 RATE_LIMITED = 429
 BANNED = 418
 #: Statuses below 500 that say nothing about what was asked.
@@ -231,8 +233,12 @@ class Links:
             self.troubled_at[adapter] = event.t
 
     def unanswered(self, event: Event) -> None:
-        """Take link.ping: the streams gave no sign of life when they were asked for one."""
-        self.troubled_at[str(event.details["adapter"])] = event.t
+        """Take link.ping: the streams gave no sign of life when they were asked for one.
+
+        Who does not wait for one has learned nothing.
+        """
+        if event.details.get("waited", PATIENCE) >= PATIENCE:
+            self.troubled_at[str(event.details["adapter"])] = event.t
 
     def _judge_close(self, event: Event, adapter: str, peace_since: float) -> None:
         opened_at = self._opened_at.get(adapter)

@@ -168,7 +168,13 @@ class TestStream:
             wire.link.rules["F"] = Rule(pinging=Hang())
             await given_up(wire.link.ping(), 3.0)
 
-        assert on_wire(body).link.connection_id == "c-1"
+        wire = on_wire(body)
+        assert wire.link.connection_id == "c-1"
+        assert wire.story[1:3] == [
+            (0.4, "link.ping", "c-1", "lost"),
+            (3.4, "link.ping", "c-1", "lost"),
+        ]
+        assert [event.details["waited"] for event in wire.history.kept[1:3]] == [0.0, 3.0]
 
 
 class TestDrop:
@@ -195,6 +201,7 @@ class TestDrop:
             (0.25, "link.close", "c-1", "reset"),
             (0.25, "link.done", "r1", "reset"),
             (0.25, "link.done", "r2", "reset"),
+            (0.25, "link.ping", "c-1", "lost"),
         ]
         assert wire.history.of("link.close")[0].details == {"adapter": "A", "by": "fault"}
         assert wire.closed == [(0.25, 1006, "reset")]

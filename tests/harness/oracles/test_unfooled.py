@@ -67,6 +67,23 @@ def test_a_ping_without_an_answer_is_cause_to_block_on_its_own_link(story, adapt
     assert verdict(tale, "nothing_blocked_without_cause") is expected
 
 
+@pytest.mark.parametrize(("waited", "expected"), [(1.0, PASS), (0.9, FAIL)])
+def test_a_ping_that_nobody_waited_for_is_none(story, waited, expected):
+    tale = story({"blocks": []}).probe(9).begin(10)
+    tale.add(12, "link.ping", "c1", "lost", adapter="A", waited=waited)
+    tale.invoke(13, "o1", client_id="c1").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
+@pytest.mark.parametrize(("accepted", "expected"), [(("market_data",), PASS), ((), FAIL)])
+def test_reports_that_lack_or_overtake_each_other_are_cause_to_block(story, accepted, expected):
+    """An order that is refused is an answer; a hole in what is pushed is none."""
+    plan = {"category": "order_execution", "categories": ["order_execution", *accepted]}
+    tale = story({"blocks": [], **plan}).probe(9).begin(10)
+    tale.invoke(13, "o1", client_id="c1").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
 def test_a_wait_that_the_venue_asked_for_is_cause_to_block(story):
     tale = story().probe(9).sent(11, "r1").add(11, "venue.refused", "r1", status=429, until=95.0)
     tale.done(11, "r1", "error", status=429)
