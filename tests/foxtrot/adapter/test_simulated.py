@@ -20,11 +20,16 @@ from foxtrot.util.object import CancelRequest, OrderRequest, SubscribeRequest
 
 
 class Led:
-    """A session that is open, answers every request alike, and pushes what it is told to."""
+    """A session that is open, keeps what was asked of it, and pushes what it is told to.
+
+    Requests are answered by `ends`, one each, and when these are used up all alike.
+    """
 
     body = b'{"subscribed": [], "next_order_id": 1}'
 
     def __init__(self) -> None:
+        self.sent: list[VenueRequest] = []
+        self.ends: list[VenueReply | Exception] = []
         self._on_frame: Callable[[bytes], None] = lambda _frame: None
 
     async def open(
@@ -42,7 +47,11 @@ class Led:
         pass
 
     async def request(self, request: VenueRequest) -> VenueReply:
-        return VenueReply(status=200, body=self.body)
+        self.sent.append(request)
+        end = self.ends.pop(0) if self.ends else VenueReply(status=200, body=self.body)
+        if isinstance(end, Exception):
+            raise end
+        return end
 
     def notice(self, code: int) -> None:
         self._on_frame(json.dumps({"type": "notice", "code": code, "msg": "x"}).encode())
@@ -94,21 +103,8 @@ def test_streams_that_the_venue_lost_are_named_though_none_has_ticked_yet() -> N
 def test_a_number_that_the_venue_calls_used_is_not_tried_again() -> None:
     """After a timeout it is, for that is what keeps the order from being doubled."""
     adapter, session = connected(dialect=IB)
-    numbers: list[int] = []
-    replies: list[VenueReply | Exception] = [
-        TimeoutError(),
-        VenueReply(status=400, body=b'{"code": 103, "msg": "Duplicate order id"}'),
-        TimeoutError(),
-    ]
-
-    async def answer(request: VenueRequest) -> VenueReply:
-        numbers.append(request.params["order_id"])
-        reply = replies.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    session.request = answer  # type: ignore[method-assign]
+    refusal = VenueReply(status=400, body=b'{"code": 103, "msg": "Duplicate order id"}')
+    session.ends = [TimeoutError(), refusal, TimeoutError()]
     order = OrderRequest(
         symbol="AAPL",
         exchange=Exchange.IB,
@@ -121,7 +117,7 @@ def test_a_number_that_the_venue_calls_used_is_not_tried_again() -> None:
     for _ in range(3):
         with pytest.raises(FoxtrotError):
             asyncio.run(adapter.send_order(order))
-    assert numbers == [1, 1, 2]
+    assert [request.params["order_id"] for request in session.sent] == [1, 1, 2]
 
 
 def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
@@ -143,21 +139,13 @@ def test_lists_hold_what_has_ended_where_a_list_is_how_an_order_is_looked_up() -
 def test_orders_that_are_looked_up_together_are_looked_up_in_one_list() -> None:
     adapter, session = connected(dialect=FUTU)
     session.body = b'{"orders": []}'
-    sent: list[VenueRequest] = []
-    answer = session.request
-
-    async def request(request: VenueRequest) -> VenueReply:
-        sent.append(request)
-        return await answer(request)
-
-    session.request = request  # type: ignore[method-assign]  # to count what is sent
 
     async def look_up() -> None:
         wanted = [CancelRequest(symbol="X", exchange=Exchange.FUTU, orderid=o) for o in "abc"]
         assert await asyncio.gather(*map(adapter.query_order, wanted)) == [None] * 3
 
     asyncio.run(look_up())
-    assert len(sent) == 1
+    assert len(session.sent) == 1
 
 
 class ByHand:
