@@ -203,6 +203,16 @@ class TestReading:
             (b'{"seq":2', b'[1]\n{"seq":2', r":2: expected a JSON object, got \[1\]"),
             (b'"seq":2', b'"seq":3', r":2: expected seq=2, got seq=3"),
             (b'"id":"F1",', b"", r":2: expected the fields seq, t, .* got seq, t, "),
+            (
+                b'{"seq":2,"t":',
+                b'{"seq":2,"T":',
+                r":2: expected the fields seq, t, .* got seq, T, ",
+            ),
+            (
+                b'"id":"F1","outcome":""',
+                b'"outcome":"","id":"F1"',
+                r":2: expected the fields seq, t, .* got seq, .*outcome, id, ",
+            ),
             (b'"events":3}\n', b'"events":3}\n{}\n', r":5: expected nothing after the digest"),
         ],
     )

@@ -101,10 +101,10 @@ def test_streams_that_the_venue_lost_are_named_though_none_has_ticked_yet() -> N
 
 
 def test_a_number_that_the_venue_calls_used_is_not_tried_again() -> None:
-    """After a timeout it is, for that is what keeps the order from being doubled."""
+    """After a timeout it is, or a reply that makes no sense: that keeps it from being doubled."""
     adapter, session = connected(dialect=IB)
     refusal = VenueReply(status=400, body=b'{"code": 103, "msg": "Duplicate order id"}')
-    session.ends = [TimeoutError(), refusal, TimeoutError()]
+    session.ends = [TimeoutError(), VenueReply(status=200, body=b"{"), refusal, TimeoutError()]
     order = OrderRequest(
         symbol="AAPL",
         exchange=Exchange.IB,
@@ -114,10 +114,10 @@ def test_a_number_that_the_venue_calls_used_is_not_tried_again() -> None:
         price=190.0,
         reference="c1",
     )
-    for _ in range(3):
+    for _ in range(4):
         with pytest.raises(FoxtrotError):
             asyncio.run(adapter.send_order(order))
-    assert [request.params["order_id"] for request in session.sent] == [1, 1, 2]
+    assert [request.params["order_id"] for request in session.sent] == [1, 1, 1, 2]
 
 
 def test_gateways_carry_requests_and_stream_over_one_connection() -> None:
