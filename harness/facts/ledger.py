@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.facts.judgement import Judgement, at
-from harness.facts.links import PLACE, Links, Request
+from harness.facts.links import NO_SUCH_ORDER_CODE, PLACE, Links, Request
 from harness.history import Event
 
 __all__ = ["AGREEING", "FINAL", "TOLERANCE", "Fill", "Intent", "Ledger", "VenueOrder", "side_of"]
@@ -24,7 +24,8 @@ AGREEING = {
 }
 FINAL = frozenset({"ALLTRADED", "CANCELLED", "REJECTED"})
 _LIVE_AT_VENUE = frozenset({"NEW", "PARTIALLY_FILLED"})
-_LOOKUPS = frozenset({"order.query", "orders.open", "trades"})
+_LIST = "orders.open"
+_LOOKUPS = frozenset({"order.query", _LIST, "trades"})
 
 
 def side_of(text: object) -> int:
@@ -90,7 +91,8 @@ class Intent:
     returned: str = ""
     at_venue: dict[tuple[str, str], VenueOrder] = field(default_factory=dict)
     status: str = ""
-    evidence: bool = False
+    #: Its requests of which nothing says whether they made an order.
+    doubts: tuple[Request, ...] = ()
     is_in_doubt: bool = False
     refused: str = ""
     final: tuple[str, float] | None = None
@@ -136,7 +138,8 @@ class Ledger:
         self.is_closed = False
         self._unowed: dict[tuple[str, str, str], Fill] = {}
         self._applied: set[tuple[str, str, str]] = set()
-        self._unsettled: dict[str, set[str]] = {}
+        # By adapter, those with doubts.
+        self._doubted: dict[str, dict[str, Intent]] = {}
 
     def intent(self, client_id: str) -> Intent:
         """The intent of that id, a new one if it was never heard of."""
@@ -161,6 +164,7 @@ class Ledger:
             return
         intent = self.intent(str(event.details["client_id"]))
         intent.sends += 1
+        intent.doubts = (*intent.doubts, self._links.requests[event.id])
         if intent.refused and not intent.is_in_doubt:
             self.repeated.breach(
                 f"{at(event)}: order {intent.client_id} was sent again as {event.id}, unchanged, "
@@ -173,25 +177,46 @@ class Ledger:
         if request is None:
             return
         if request.operation == PLACE and request.client_id:
-            self._note_refusal(event, request)
-        answered = event.outcome in {"ok", "error"} and event.details.get("delivered", True)
-        if request.operation in _LOOKUPS and event.outcome != "ok":
-            self.invented.judged += 1
-        if not answered or request.status >= 500:
-            return
-        if request.client_id in self.intents:
-            self.intents[request.client_id].evidence = True
-        elif event.outcome == "ok" and request.operation in _LOOKUPS:
-            for client_id in self._unsettled.get(request.adapter, ()):
-                self.intents[client_id].evidence = True
+            self._placed(event, request)
+        elif request.operation in _LOOKUPS:
+            self._looked_up(request)
 
-    def _note_refusal(self, event: Event, request: Request) -> None:
+    def _placed(self, event: Event, request: Request) -> None:
         intent = self.intent(request.client_id)
         if request.is_refused_for_good:
             self.repeated.judged += 1
             intent.refused = at(event)
         elif not request.is_answered:
             intent.is_in_doubt = True
+        if request.is_settled:
+            intent.doubts = tuple(other for other in intent.doubts if other is not request)
+        else:
+            self._doubted.setdefault(request.adapter, {})[intent.client_id] = intent
+
+    def _looked_up(self, look_up: Request) -> None:
+        """What a reply shows, or does not, is evidence of what had left before it was asked for.
+
+        Fills are not: an order without any may be open. Nor is any other refusal than "no such
+        order".
+        """
+        if look_up.outcome != "ok":
+            self.invented.judged += 1
+        doubted = self._doubted.get(look_up.adapter, {})
+        if look_up.client_id in doubted:
+            if look_up.outcome == "ok" or look_up.code == NO_SUCH_ORDER_CODE:
+                self._dispel(doubted, [doubted[look_up.client_id]], look_up)
+        elif look_up.operation == _LIST and look_up.outcome == "ok":
+            self._dispel(doubted, list(doubted.values()), look_up)
+
+    def _dispel(self, doubted: dict[str, Intent], intents: list[Intent], look_up: Request) -> None:
+        for intent in intents:
+            intent.doubts = tuple(
+                request
+                for request in intent.doubts
+                if request.adapter != look_up.adapter or request.sent > look_up.sent
+            )
+            if not intent.doubts:
+                del doubted[intent.client_id]
 
     def venue_order(self, event: Event) -> None:
         """Take venue.order."""
@@ -199,11 +224,15 @@ class Ledger:
         client_id = str(details.get("client_id") or "")
         key = (str(details.get("venue") or ""), event.id)
         intent = self.intent(client_id)
-        intent.at_venue[key] = VenueOrder(
-            event.outcome, float(details.get("executed") or 0.0), event.seq
-        )
+        order = VenueOrder(event.outcome, float(details.get("executed") or 0.0), event.seq)
+        is_new = key not in intent.at_venue
+        intent.at_venue[key] = order
         intent.symbol = intent.symbol or str(details.get("symbol") or "")
-        intent.evidence = True
+        if is_new and intent.status == "REJECTED" and event.outcome not in AGREEING["REJECTED"]:
+            self.settled.breach(
+                f"{at(event)}: order {client_id} came to the venue as {event.outcome} after it was "
+                "called REJECTED"
+            )
 
     def venue_trade(self, event: Event) -> None:
         """Take venue.trade. Of one after shutdown began a subscriber may hear, and need not."""
@@ -239,11 +268,8 @@ class Ledger:
         """Take client.order: an order's state as a subscriber saw it."""
         intent = self.intent(event.id)
         intent.adapter = intent.adapter or str(event.details.get("adapter") or "")
-        if event.outcome == "UNKNOWN" and intent.status != "UNKNOWN":
-            self._became_unknown(intent)
-        elif intent.status == "UNKNOWN" and event.outcome != "UNKNOWN":
-            self._became_known(event, intent)
         if event.outcome in FINAL:
+            self._judge_evidence(event, intent)
             self._judge_final(event, intent)
         elif intent.status in FINAL:
             self.revived.breach(
@@ -266,20 +292,25 @@ class Ledger:
                 )
         self.unnamed.judged += 1
 
-    def _became_unknown(self, intent: Intent) -> None:
-        # What the venue has done before is evidence still: its frame may be on the way.
-        intent.evidence = bool(intent.at_venue)
-        self._unsettled.setdefault(intent.adapter, set()).add(intent.client_id)
+    def _judge_evidence(self, event: Event, intent: Intent) -> None:
+        """The end of an order that was unknown, or is said never to have been, takes evidence.
 
-    def _became_known(self, event: Event, intent: Intent) -> None:
-        self._unsettled[intent.adapter].discard(intent.client_id)
-        if event.outcome not in FINAL:
+        What the venue has done is evidence, though its frame may still be on the way. What came to
+        nothing at the other end is none for who called it unknown.
+        """
+        if intent.status != "UNKNOWN" and event.outcome != "REJECTED":
             return
         self.settled.judged += 1
-        if not intent.evidence:
+        doubts = [
+            request.id
+            for request in intent.doubts
+            if intent.status == "UNKNOWN" or not request.came_to_nothing
+        ]
+        if doubts and not intent.at_venue:
             self.settled.breach(
-                f"{at(event)}: order {intent.client_id} went from UNKNOWN to {event.outcome} with "
-                "no reply and no event of the venue's in between"
+                f"{at(event)}: order {intent.client_id} went from {intent.status or 'nothing'} to "
+                f"{event.outcome} with no answer to {', '.join(doubts)}, no look-up that shows "
+                "what became of it, and no event of the venue's"
             )
 
     def _judge_final(self, event: Event, intent: Intent) -> None:
@@ -289,7 +320,6 @@ class Ledger:
         """
         self.revived.judged += 1
         there = {order.status for order in intent.at_venue.values()} or {""}
-        self.settled.judged += event.outcome == "REJECTED"
         if event.outcome == "REJECTED" and not there & AGREEING["REJECTED"]:
             self.settled.breach(
                 f"{at(event)}: order {intent.client_id} was called REJECTED while the venue had it "

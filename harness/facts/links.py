@@ -53,6 +53,7 @@ class Request:
     sent: float
     outcome: str = ""
     status: int = 0
+    delivered: bool = True
     code: int | None = None
     retry_after: float | None = None
     until: float | None = None
@@ -65,6 +66,20 @@ class Request:
         if self.outcome == "ok":
             return True
         return self.outcome == "error" and self.status < 500 and self.status not in NO_ANSWERS
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it says itself that it did not act, or how: refused on the way, or answered."""
+        if self.outcome == "error":
+            return self.status < 500
+        return self.outcome in {"ok", "refused"}
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it broke before it arrived, or was refused by the venue itself with a 5xx."""
+        if self.outcome == "error":
+            return self.code is not None
+        return self.outcome == "reset" and not self.delivered
 
     @property
     def is_of_orders_only(self) -> bool:
@@ -184,6 +199,7 @@ class Links:
             return
         request.outcome = event.outcome
         request.status = int(event.details.get("status") or 0)
+        request.delivered = bool(event.details.get("delivered", True))
         if event.details.get("retry_after") is not None:
             request.retry_after = float(event.details["retry_after"])
         if event.outcome == "error" and request.status in {RATE_LIMITED, BANNED}:

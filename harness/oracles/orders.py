@@ -110,7 +110,10 @@ def positions_equal_fills(facts: Facts) -> InvariantResult:
 
 
 def unknown_never_settled_without_evidence(facts: Facts) -> InvariantResult:
-    """UNKNOWN becomes final only by the venue's word; an order that it took never "failed"."""
+    """UNKNOWN becomes final, and an order REJECTED, only by the venue's word.
+
+    Nor does an order that the venue took come back as "failed".
+    """
     settled = facts.ledger.settled
     judgement = Judgement(settled.judged, settled.breaches, list(settled.evidence))
     for intent in facts.ledger.intents.values():

@@ -70,6 +70,33 @@ def unknown_is_called_rejected(mp):
     mp.setattr(OrderPipeline, "_send_failed", send_failed)
 
 
+@ROOM("latency_spike", "unknown_never_settled_without_evidence")
+def a_timeout_is_taken_for_a_rejection(mp):
+    """The order arrives after all and fills: it goes from one end to another, and nobody asks."""
+
+    def send_failed(self, _connection, order, error):
+        if not self._oms.is_at_venue(order.vt_orderid):
+            self._settle(order, Status.REJECTED)
+            if error.outcome is not Outcome.UNKNOWN:
+                raise error
+
+    mp.setattr(OrderPipeline, "_send_failed", send_failed)
+    _what_has_ended_stays_ended(mp)
+
+
+def _what_has_ended_stays_ended(mp):
+    def make(apply_order):
+        def apply(self, update):
+            known = self.order(update.vt_orderid)
+            if known is not None and known.status.is_final and not update.status.is_final:
+                return None
+            return apply_order(self, update)
+
+        return apply
+
+    wrap(mp, Oms, "apply_order", make)
+
+
 @ROOM("lost_acknowledgement", "no_intent_executes_twice", world=overtaken_by_a_reset)
 def not_found_is_believed_at_once_and_the_order_resent(mp):
     """The first request was only late: it arrives after all, beside the second."""

@@ -110,18 +110,52 @@ def test_filled_order_was_never_in_doubt(story):
     assert not ask(traded(story), SETTLED).exercised
 
 
-def test_unknown_settled_by_a_reply_holds(story):
-    tale = (
-        unknown(story)
-        .sent(6, "q1", "order.query", client_id="c1")
-        .done(6, "q1", "error", status=400, delivered=True)
-    )
-    assert verdict(tale.order(6, "REJECTED"), SETTLED) is PASS
+def looked_up(tale, status=400, code=-2013, at=6):
+    """The venue refuses to show the order."""
+    tale.sent(at, "q1", "order.query", client_id="c1").add(at, "venue.refused", "q1", code=code)
+    return tale.done(at, "q1", "error", status=status, delivered=True)
+
+
+def test_unknown_settled_by_a_venue_that_knows_no_such_order_holds(story):
+    assert verdict(looked_up(unknown(story)).order(6, "REJECTED"), SETTLED) is PASS
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, -1003), (401, -2015), (400, -1021)])
+def test_unknown_settled_by_a_look_up_that_was_not_answered_is_a_breach(story, status, code):
+    """Asked too often, by whom, or with which clock: that says nothing of the order."""
+    tale = looked_up(unknown(story), status, code).order(6, "REJECTED")
+    assert verdict(tale, SETTLED) is FAIL
 
 
 def test_unknown_settled_by_a_list_of_open_orders_holds(story):
     tale = unknown(story).sent(6, "q1", "orders.open").done(6, "q1")
     assert verdict(tale.order(6, "REJECTED"), SETTLED) is PASS
+
+
+def test_unknown_settled_by_a_list_that_was_asked_for_before_it_left_is_a_breach(story):
+    tale = story().sent(0, "q1", "orders.open").invoke(1, "o1", client_id="c1")
+    tale.sent(1, "r1", client_id="c1").done(5, "r1", "abandoned").order(5, "UNKNOWN")
+    assert verdict(tale.done(6, "q1").order(6, "REJECTED"), SETTLED) is FAIL
+
+
+def test_unknown_settled_by_nothing_is_a_breach_although_it_never_arrived(story):
+    """Who called it unknown did not know that."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    tale.done(2, "r1", "reset", delivered=False).order(2, "UNKNOWN")
+    assert verdict(tale.order(3, "REJECTED"), SETTLED) is FAIL
+
+
+def test_unknown_settled_by_a_list_of_fills_is_a_breach(story):
+    """An order that has no fills yet may be open."""
+    tale = unknown(story).sent(6, "q1", "trades").done(6, "q1").order(6, "REJECTED")
+    assert verdict(tale, SETTLED) is FAIL
+
+
+def test_unknown_settled_by_the_refusal_of_a_resend_is_a_breach(story):
+    """It may have been refused because the first one is there."""
+    tale = unknown(story).sent(6, "r2", client_id="c1")
+    tale.done(6, "r2", "error", status=400, delivered=True)
+    assert verdict(tale.order(6, "REJECTED"), SETTLED) is FAIL
 
 
 @pytest.mark.parametrize("outcome", ["reset", "lost", "abandoned"])
@@ -155,8 +189,50 @@ def test_order_called_rejected_that_the_venue_took_is_a_breach(story, status, ex
     tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
     if status:
         tale.venue_order(1, "v1", status)
-    tale.back(2, "o1", "unknown").order(3, "REJECTED")
+    tale.done(2, "r1", "error", status=400).back(2, "o1", "unknown").order(3, "REJECTED")
     assert verdict(tale.order(4, "ALLTRADED"), SETTLED) is expected
+
+
+def told_rejected(story, outcome, **details):
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    tale.order(1, "SUBMITTING")
+    if outcome:
+        tale.done(2, "r1", outcome, **details)
+    return tale.order(3, "REJECTED")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "details", "expected"),
+    [
+        ("refused", {}, PASS),
+        ("error", {"status": 400}, PASS),
+        ("error", {"status": 429}, PASS),
+        ("reset", {"delivered": False}, PASS),
+        ("reset", {"delivered": True}, FAIL),
+        ("error", {"status": 502}, FAIL),
+        ("abandoned", {}, FAIL),
+        ("lost", {}, FAIL),
+        ("", {}, FAIL),
+    ],
+)
+def test_rejected_without_ever_being_unknown_takes_an_answer_too(story, outcome, details, expected):
+    """A timeout is unknown, never a rejection; what never got there is none either way."""
+    assert verdict(told_rejected(story, outcome, **details), SETTLED) is expected
+
+
+def test_rejection_by_a_venue_in_maintenance_holds(story):
+    """A 5xx of its own making is its word, where a proxy's is nobody's."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    tale.add(1, "venue.refused", "r1", code=-1016).done(2, "r1", "error", status=503)
+    assert verdict(tale.order(3, "REJECTED"), SETTLED) is PASS
+
+
+@pytest.mark.parametrize(("status", "expected"), [("NEW", FAIL), ("EXPIRED", PASS)])
+def test_order_that_comes_into_being_after_its_rejection_is_a_breach(story, status, expected):
+    """Whatever is told of it later."""
+    tale = looked_up(unknown(story)).order(6, "REJECTED")
+    tale.venue_order(7, "v1", status).order(8, "ALLTRADED")
+    assert verdict(tale, SETTLED) is expected
 
 
 def test_final_state_while_the_venue_has_it_open_is_made_up(story):
