@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from foxtrot.util.errors import ErrorSeverity, Outcome
+from harness.facts.links import CANCEL, PLACE, Request
 
 __all__ = ["SCHEMA", "Witness", "shortcomings"]
 
@@ -36,6 +37,10 @@ _PLACEHOLDERS = frozenset({"", "-", "?", "n/a", "na", "nil", "none", "null", "tb
 _PLACEHOLDERS_TOO = frozenset({"unknown", "unspecified", "undefined"})
 _SEVERITIES = frozenset(severity.value for severity in ErrorSeverity)
 _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+_CHANGES = frozenset({CANCEL, PLACE})
+_REJECTED = frozenset({Outcome.REJECTED.value})
+_NOT_SENT = frozenset({Outcome.NOT_SENT.value})
+_UNKNOWN = frozenset({Outcome.UNKNOWN.value})
 
 Record = Mapping[str, Any]  # Any: JSON
 
@@ -51,16 +56,12 @@ class Witness(Protocol):
         """The operation of that request or call, "" for a connection, None for nothing known."""
         ...
 
-    def client_id_of(self, correlation_id: str) -> str:
-        """The client order id that the request carried, or ""."""
-        ...
-
     def symbol_of(self, client_id: str) -> str | None:
         """The symbol of that order, None when there is no such order."""
         ...
 
-    def retry_after_of(self, correlation_id: str) -> float | None:
-        """The Retry-After that the reply to that request carried, in seconds."""
+    def request_of(self, correlation_id: str) -> Request | None:
+        """That request, None for one that never was or is forgotten."""
         ...
 
 
@@ -96,6 +97,10 @@ def _is_placeholder(name: str, value: object) -> bool:
     return text in _PLACEHOLDERS or text in _PLACEHOLDERS_TOO
 
 
+def _request(record: Record, witness: Witness) -> Request | None:
+    return witness.request_of(_text(record, "correlation_id"))
+
+
 def _adapter_exists(record: Record, witness: Witness) -> bool:
     return witness.has_adapter(_text(record, "adapter"))
 
@@ -111,7 +116,8 @@ def _operation_matches(record: Record, witness: Witness) -> bool:
 
 def _client_id_matches(record: Record, witness: Witness) -> bool:
     told = _text(record, "client_id")
-    real = witness.client_id_of(_text(record, "correlation_id"))
+    request = _request(record, witness)
+    real = "" if request is None else request.client_id
     return not told or (told == real if real else witness.symbol_of(told) is not None)
 
 
@@ -122,10 +128,36 @@ def _symbol_matches(record: Record, witness: Witness) -> bool:
 
 
 def _retry_after_holds(record: Record, witness: Witness) -> bool:
-    real = witness.retry_after_of(_text(record, "correlation_id"))
+    request = _request(record, witness)
+    real = None if request is None else request.retry_after
     told = _value(record, "retry_after")
     # Less than a second less is the time that passed; more is caution.
     return real is None or told is None or float(told) > real - 1.0
+
+
+def _outcome_holds(record: Record, witness: Witness) -> bool:
+    told = record.get("outcome")
+    request = _request(record, witness)
+    if request is None or request.operation not in _CHANGES:
+        return told in _OUTCOMES
+    return told in _outcomes_of(request)
+
+
+def _outcomes_of(request: Request) -> frozenset[str]:
+    """What may be said of a request that changes an order, by how it ended on the link."""
+    match request.outcome:
+        case "refused":
+            return _NOT_SENT
+        case "reset" if not request.delivered:  # a handshake that failed has sent nothing either
+            return _UNKNOWN | _NOT_SENT
+        case "error" if request.status < 500:
+            return _REJECTED
+        case "error":  # some say that nothing was done, and what the others did nobody can tell
+            return _OUTCOMES - _NOT_SENT
+        case "":  # on its way still
+            return _OUTCOMES
+        case _:
+            return _UNKNOWN
 
 
 _TRUTHS: Mapping[str, Callable[[Record, Witness], bool]] = {
@@ -136,5 +168,5 @@ _TRUTHS: Mapping[str, Callable[[Record, Witness], bool]] = {
     "vt_symbol": _symbol_matches,
     "retry_after": _retry_after_holds,
     "severity": lambda record, _: record.get("severity") in _SEVERITIES,
-    "outcome": lambda record, _: record.get("outcome") in _OUTCOMES,
+    "outcome": _outcome_holds,
 }

@@ -49,7 +49,7 @@ class Errors:
         self._seen[event.id] = next(iter(accepted), None)
         for incident in accepted:
             incident.noticed(event.t)
-        if accepted and not _is_derived(record, is_traced=traced is not None):
+        if traced is not None or (accepted and not _is_derived(record)):
             self._judge(record, accepted)
 
     def incident_of(self, error_id: str) -> Incident | None:
@@ -91,16 +91,15 @@ def _best(category: str, plans: list[FaultPlan]) -> FaultPlan:
     return next((plan for plan in plans if category in plan.categories), plans[0])
 
 
-def _is_derived(record: Mapping[str, Any], *, is_traced: bool) -> bool:
+def _is_derived(record: Mapping[str, Any]) -> bool:  # Any: JSON
     """Whether it says what we know or refuse, rather than what went wrong.
 
     "This order's state is unknown" and "not sent: the breaker is open" follow from an error that
-    has a record of its own. Calling everything so gains nothing: a fault without a record of
-    another sort counts as missed.
+    has a record of its own. Of a request that a fault touched every record is that record, whatever
+    it calls itself. Calling everything so gains nothing: a fault without a record of another sort
+    counts as missed.
     """
-    if record.get("type") == "UnknownOrderError":
-        return True
-    return not is_traced and record.get("outcome") == "not_sent"
+    return record.get("type") == "UnknownOrderError" or record.get("outcome") == "not_sent"
 
 
 def _of(record: Mapping[str, Any], name: str) -> str:

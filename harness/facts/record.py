@@ -10,7 +10,7 @@ from harness.facts.calls import Call, Calls
 from harness.facts.errors import Errors
 from harness.facts.judgement import Judgement, at
 from harness.facts.ledger import Ledger
-from harness.facts.links import CANCEL, PLACE, Links
+from harness.facts.links import CANCEL, PLACE, Links, Request
 from harness.facts.outages import Outages
 from harness.facts.prices import Prices
 from harness.facts.standbys import Standbys
@@ -157,20 +157,14 @@ class Facts:
         known = correlation_id in self.links.connections or correlation_id in self.calls.known_ids
         return "" if known else None
 
-    def client_id_of(self, correlation_id: str) -> str:
-        """See `Witness`."""
-        request = self.links.requests.get(correlation_id)
-        return "" if request is None else request.client_id
-
     def symbol_of(self, client_id: str) -> str | None:
         """See `Witness`."""
         intent = self.ledger.intents.get(client_id)
         return None if intent is None else intent.symbol
 
-    def retry_after_of(self, correlation_id: str) -> float | None:
+    def request_of(self, correlation_id: str) -> Request | None:
         """See `Witness`."""
-        request = self.links.requests.get(correlation_id)
-        return None if request is None else request.retry_after
+        return self.links.requests.get(correlation_id)
 
     # -- takers ---------------------------------------------------------------------------------
 

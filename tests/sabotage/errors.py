@@ -20,6 +20,8 @@ from foxtrot.util.errors import (
     DataValidationError,
     ErrorCategory,
     ErrorSeverity,
+    Outcome,
+    UnknownOrderError,
 )
 from foxtrot.util.instrumentation import Listeners
 
@@ -95,6 +97,29 @@ def an_error_that_forgets_how_long_to_wait(mp):
 
     def change(error):
         error.retry_after = None if error.retry_after is None else 0.1
+
+    _told_as(mp, change)
+
+
+@ROOM("lost_acknowledgement", "context_completeness")
+def a_lost_reply_is_told_as_a_rejection(mp):
+    """Whoever reads it sends the order anew, under another id, and holds it twice."""
+
+    def change(error):
+        if error.outcome is Outcome.UNKNOWN:
+            error.outcome = Outcome.REJECTED
+
+    _told_as(mp, change)
+
+
+@ROOM("latency_spike", "classification_coverage")
+def a_timeout_is_told_as_an_order_of_unknown_state(mp):
+    """Only of questions it is said what happened; of orders, what nobody knows."""
+
+    def change(error):
+        if error.outcome is Outcome.UNKNOWN:
+            error.__class__ = UnknownOrderError
+            error.category = ErrorCategory.SYSTEM
 
     _told_as(mp, change)
 

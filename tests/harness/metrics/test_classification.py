@@ -48,10 +48,21 @@ def test_same_record_seen_twice_counts_once(story):
     assert counted(tale, "classification_coverage") == (1, 1)
 
 
-def test_calling_everything_unknown_order_hides_nothing(story):
-    """What follows from another error is not judged, but does not stand in for it either."""
-    tale = story({}).outage(errors=False).error(12, "E1", "r-F1", type="UnknownOrderError")
+def test_calling_a_lost_reply_an_unknown_order_hides_nothing(story):
+    """Who says of a request that a fault touched what became of it says what the fault did."""
+    tale = story({}).outage().sent(15, "r2", client_id="c1").fired(15, "F1", "r2")
+    tale.done(16, "r2", "abandoned")
+    tale.error(16, "E2", "r2", "order_execution", type="UnknownOrderError")
+    assert counted(tale, "classification_coverage") == (1, 2)
+
+
+def test_order_that_stays_unknown_is_no_error_of_its_own(story):
+    """It follows from an error that has a record; a fault without one counts as missed."""
+    fields = {"type": "UnknownOrderError", "outcome": "unknown"}
+    tale = story({}).outage(errors=False).error(12, "E1", "", "order_execution", **fields)
     assert counted(tale, "classification_coverage") == (0, 1)
+    tale = story({}).outage().error(12, "E1", "", "order_execution", **fields)
+    assert counted(tale, "classification_coverage") == (1, 1)
 
 
 @pytest.mark.parametrize("recoverable", [True, False])

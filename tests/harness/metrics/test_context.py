@@ -60,5 +60,39 @@ def test_symbol_of_another_order_is_false(story):
 
 def test_shorter_wait_than_the_venue_asked_for_is_false(story):
     tale = story().sent(1, "r1").done(1, "r1", "error", status=429, retry_after=30)
-    tale.error(2, "E1", "r1", "rate_limit", retry_after=5.0)
+    tale.error(2, "E1", "r1", "rate_limit", retry_after=5.0, outcome="rejected")
     assert lacking(tale) == {"rate_limit: retry_after"}
+
+
+@pytest.mark.parametrize("operation", ["order.place", "order.cancel"])
+@pytest.mark.parametrize(
+    ("done", "details", "told"),
+    [
+        ("refused", {}, {"not_sent"}),
+        ("reset", {"delivered": True}, {"unknown"}),
+        ("reset", {"delivered": False}, {"unknown", "not_sent"}),
+        ("lost", {}, {"unknown"}),
+        ("abandoned", {}, {"unknown"}),
+        ("ok", {}, {"unknown"}),
+        ("error", {"status": 400}, {"rejected"}),
+        ("error", {"status": 429}, {"rejected"}),
+        ("error", {"status": 503}, {"unknown", "rejected", "none"}),
+    ],
+)
+def test_outcome_of_what_changes_an_order_is_what_the_link_says(
+    story, operation, done, details, told
+):
+    """A timeout is unknown, a refusal is not, and what never left was not sent."""
+    for outcome in ("rejected", "not_sent", "unknown", "none"):
+        tale = story().sent(1, "r1", operation, client_id="c1").invoke(1, "o1", client_id="c1")
+        tale.done(2, "r1", done, **details)
+        tale.error(2, "E1", "r1", outcome=outcome, context={"operation": operation})
+        assert lacking(tale) == (set() if outcome in told else {"connection: outcome"})
+
+
+@pytest.mark.parametrize("outcome", ["none", "not_sent", "rejected"])
+def test_outcome_of_a_question_is_not_held_against_the_link(story, outcome):
+    """It changes nothing, whatever became of it."""
+    tale = story().sent(1, "q1", "order.query").done(2, "q1", "abandoned")
+    tale.error(2, "E1", "q1", outcome=outcome, context={"operation": "order.query"})
+    assert lacking(tale) == set()
