@@ -95,6 +95,8 @@ class Intent:
     doubts: tuple[Request, ...] = ()
     is_in_doubt: bool = False
     refused: str = ""
+    #: State and traded quantity, as subscribers were last told before the final read, and by it.
+    told: tuple[str, float] | None = None
     final: tuple[str, float] | None = None
     final_at_venue: list[tuple[str, float]] = field(default_factory=list)
 
@@ -277,6 +279,8 @@ class Ledger:
                 f"{event.outcome}"
             )
         intent.status = event.outcome
+        if not self.final_read:
+            intent.told = (event.outcome, float(event.details.get("traded") or 0.0))
 
     def closed(self, event: Event) -> None:
         """Take run.closed: the orders that the engine says it leaves open."""

@@ -52,7 +52,11 @@ def _excesses(intent: Intent) -> Iterator[str]:
 
 
 def no_order_lost(facts: Facts) -> InvariantResult:
-    """Every intent ends in a state that venue and engine agree on, traded quantity included."""
+    """Every intent ends in a state that venue and engine agree on, traded quantity included.
+
+    So do subscribers, as they were last told before that was read. Of an order that the engine has
+    forgotten their word stands for its own.
+    """
     judgement = Judgement()
     if not facts.ledger.final_read:
         why = "the final state of orders was never read" if facts.ledger.intents else ""
@@ -66,7 +70,8 @@ def no_order_lost(facts: Facts) -> InvariantResult:
 
 
 def _disagreement(intent: Intent) -> str:
-    status, traded = intent.final or ("", 0.0)
+    told = intent.told or ("", 0.0)
+    status, traded = intent.final or told
     there, executed = intent.final_at_venue[-1] if intent.final_at_venue else ("", 0.0)
     if not status and not there:
         # Blocked, or never seen by either side: fine, unless the caller was told that it stands.
@@ -75,14 +80,19 @@ def _disagreement(intent: Intent) -> str:
             if (intent.returned == "ok")
             else ""
         )
-    agrees = there in AGREEING.get(status, frozenset()) and abs(traded - executed) <= TOLERANCE
-    if agrees:
+    is_true = there in AGREEING.get(status, frozenset()) and _is_same(traded, executed)
+    is_told = told[0] == status and _is_same(told[1], traded)
+    if is_true and is_told:
         return ""
     return (
         f"order {intent.client_id} (asked at seq {intent.asked}, sent {intent.sends} times) ended "
-        f"as {status or 'not known'} with {traded:g} traded, at the venue as "
-        f"{there or 'not known'} with {executed:g} executed"
+        f"as {status or 'not known'} with {traded:g} traded, told as {told[0] or 'not known'} with "
+        f"{told[1]:g}, at the venue as {there or 'not known'} with {executed:g} executed"
     )
+
+
+def _is_same(one: float, other: float) -> bool:
+    return abs(one - other) <= TOLERANCE
 
 
 def no_order_comes_back_to_life(facts: Facts) -> InvariantResult:

@@ -96,8 +96,11 @@ class Story:
         details = {"client_id": client_id, "quantity": quantity, "side": side, "adapter": "A", **d}
         return self.add(t, "client.trade", f"A.{id}", symbol="BTCUSDT", **details)
 
-    def order(self, t, status, client_id="c1"):
-        return self.add(t, "client.order", client_id, status, adapter="A", traded=0.0, volume=1.0)
+    def order(self, t, status, client_id="c1", traded=None):
+        if traded is None:
+            traded = 1.0 if status == "ALLTRADED" else 0.0
+        details = {"adapter": "A", "traded": traded, "volume": 1.0}
+        return self.add(t, "client.order", client_id, status, **details)
 
     def final(self, client="", venue="", client_id="c1", traded=0.0, executed=0.0):
         if venue:

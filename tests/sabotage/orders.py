@@ -255,6 +255,20 @@ def a_refused_cancel_is_taken_for_a_cancelled_order(mp):
     wrap(mp, OrderPipeline, "cancel", make)
 
 
+@ROOM("quiet_day", "no_order_lost")
+def what_a_fill_does_to_its_order_is_not_told(mp):
+    """The engine knows that the order is filled; who trades by what it tells waits for ever."""
+
+    def make(changed):
+        def unless_filled(self, order):
+            if order.status is not Status.ALLTRADED:
+                changed(self, order)
+
+        return unless_filled
+
+    wrap(mp, OrderPipeline, "_changed", make)
+
+
 @ROOM("changed_interface", "failed_reply_changes_no_state")
 def a_missing_status_reads_as_cancelled(mp):
     """A field was renamed, and every live order is reported as ended."""

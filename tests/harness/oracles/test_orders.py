@@ -49,6 +49,8 @@ def test_engine_and_venue_that_disagree_at_the_end_lose_an_order(
     story, client, venue, traded_, executed
 ):
     tale = story().invoke(1, "o1", client_id="c1")
+    if client:
+        tale.order(2, client, traded=traded_)
     tale.final(client, venue, traded=traded_, executed=executed)
     assert verdict(tale, "no_order_lost") is FAIL
 
@@ -58,8 +60,49 @@ def test_engine_and_venue_that_disagree_at_the_end_lose_an_order(
     [("REJECTED", ""), ("CANCELLED", "EXPIRED"), ("PARTTRADED", "PARTIALLY_FILLED")],
 )
 def test_engine_and_venue_that_mean_the_same_lose_nothing(story, client, venue):
-    tale = story().invoke(1, "o1", client_id="c1").final(client, venue)
+    tale = story().invoke(1, "o1", client_id="c1").order(2, client).final(client, venue)
     assert verdict(tale, "no_order_lost") is PASS
+
+
+@pytest.mark.parametrize(
+    ("told", "traded_", "expected"),
+    [("ALLTRADED", 1.0, PASS), ("NOTTRADED", 0.0, FAIL), ("ALLTRADED", 0.5, FAIL), ("", 0, FAIL)],
+)
+def test_order_that_subscribers_were_told_less_of_than_the_engine_knows_is_lost(
+    story, told, traded_, expected
+):
+    """What the engine keeps to itself helps nobody who trades by what he is told."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    if told:
+        tale.order(2, told, traded=traded_)
+    tale.final("ALLTRADED", "FILLED", traded=1.0, executed=1.0)
+    assert verdict(tale, "no_order_lost") is expected
+
+
+@pytest.mark.parametrize(
+    ("told", "traded_", "venue", "executed", "expected"),
+    [
+        ("CANCELLED", 0.0, "CANCELED", 0.0, PASS),
+        ("REJECTED", 0.0, "", 0.0, PASS),
+        ("UNKNOWN", 0.0, "", 0.0, FAIL),
+        ("NOTTRADED", 0.0, "FILLED", 1.0, FAIL),
+        ("ALLTRADED", 0.5, "FILLED", 1.0, FAIL),
+    ],
+)
+def test_of_an_order_that_the_engine_has_forgotten_the_last_word_stands(
+    story, told, traded_, venue, executed, expected
+):
+    """Engines keep so many finished orders; one that is not finished is not theirs to forget."""
+    tale = story().invoke(1, "o1", client_id="c1").order(2, told, traded=traded_)
+    tale.order(3, "REJECTED", "c2")
+    tale.final("", venue, executed=executed).final("REJECTED", "", "c2")
+    assert verdict(tale, "no_order_lost") is expected
+
+
+def test_what_is_told_after_the_final_read_is_not_compared_with_it(story):
+    """Orders that shutdown cancels were open when they were read."""
+    tale = story().invoke(1, "o1", client_id="c1").order(2, "NOTTRADED").final("NOTTRADED", "NEW")
+    assert verdict(tale.order(99.5, "CANCELLED"), "no_order_lost") is PASS
 
 
 def test_order_that_came_back_ok_and_is_nowhere_is_lost(story):
