@@ -101,7 +101,7 @@ class BaseAdapter(ABC):
 
     @abstractmethod
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
-        """Ask for market streams and for the account's own stream, on this connection."""
+        """Ask for market streams and the account's own, beside those that the connection has."""
 
     @abstractmethod
     async def send_order(self, request: OrderRequest) -> OrderData:

@@ -64,6 +64,7 @@ class AdapterConnection:
         self.is_closing = False
         self.setting: Mapping[str, Any] | None = None
         self.subscriptions: list[SubscribeRequest] = []
+        self._set_aside: dict[str, FoxtrotError] = {}  # the venue's refusals, by symbol
         self._policy = policy
         self._clock = clock
         self._connected_at = clock.now()
@@ -143,29 +144,95 @@ class AdapterConnection:
         """Ask for every subscription again, on the connection as it is.
 
         A refusal that bringing the clock or login in line may mend is followed by one more try.
+        Symbols that the venue refuses are set aside, and a person is told: the others go on.
         """
         try:
-            await self._ask_for_streams()
-        except FoxtrotError as error:
-            if error.category is not ErrorCategory.AUTHENTICATION or not error.recoverable:
+            await self._ask_for(self.subscriptions)
+        except FoxtrotError as refusal:
+            if not _may_be_of_a_symbol(refusal):
                 raise
-            await self.resync()
-            await self._ask_for_streams()
+            self._is_silent = True  # until all was asked for, in parts
+            await self._go_on_without_the_refused()
+            await self._ask_for(self.subscriptions)  # as one again, whatever an adapter makes of it
+        self._is_silent = False
 
     async def resync(self) -> None:
         """Bring the adapter's clock and login in line with the venue."""
         await self.guard.probe("time", self.adapter.resync)
 
-    async def _ask_for_streams(self) -> None:
-        wanted = tuple(self.subscriptions)
-        await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
-        self._is_silent = self._is_unproven = False
+    async def _ask_for(self, requests: Sequence[SubscribeRequest]) -> None:
+        try:
+            await self._ask_once(requests)
+        except FoxtrotError as error:
+            if error.category is not ErrorCategory.AUTHENTICATION or not error.recoverable:
+                raise
+            await self.resync()
+            await self._ask_once(requests)
+
+    async def _ask_once(self, requests: Sequence[SubscribeRequest]) -> None:
+        wanted = tuple(requests)
+        try:
+            await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
+        except FoxtrotError as error:
+            if error.outcome is Outcome.REJECTED:
+                self._is_unproven = False  # a refusal is an answer
+            raise
+        self._is_unproven = False
+
+    async def _go_on_without_the_refused(self) -> None:
+        # The account's own stream alone is refused as well, if it is for anything but a symbol.
+        await self._ask_for(())
+        before = len(self._set_aside)
+        try:
+            await self._sift(tuple(self.subscriptions))
+        finally:
+            if found := list(self._set_aside)[before:]:
+                self._ticked.set()  # who waits for their ticks waits in vain
+                self.adapter.on_error(self._without_prices(found))
+
+    async def _sift(self, requests: Sequence[SubscribeRequest]) -> None:
+        """Set aside what is refused even by itself. Halves find one bad symbol in many soonest."""
+        try:
+            await self._ask_for(requests)
+        except FoxtrotError as refusal:
+            if not _may_be_of_a_symbol(refusal):
+                raise
+            if len(requests) == 1:
+                self._drop(requests)
+                self._set_aside[requests[0].vt_symbol] = refusal
+                return
+            middle = len(requests) // 2
+            await self._sift(requests[:middle])
+            await self._sift(requests[middle:])
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
-        """Add subscriptions; they outlive the connection."""
-        self.subscriptions += [r for r in requests if r not in self.subscriptions]
-        if self.adapter.connected:
-            await self.resubscribe()
+        """Add subscriptions; they outlive the connection, unless the venue refuses them now.
+
+        One that was set aside is tried again; refused again, it is none any more.
+        """
+        new = [r for r in requests if r not in self.subscriptions]
+        self.subscriptions += new
+        for request in new:
+            self._set_aside.pop(request.vt_symbol, None)
+        if not self.adapter.connected:
+            return
+        try:
+            await self._ask_for(self.subscriptions)
+        except FoxtrotError as error:
+            if error.outcome is Outcome.REJECTED:
+                self._drop(new)
+            raise
+        self._is_silent = False
+
+    def _drop(self, requests: Sequence[SubscribeRequest]) -> None:
+        self.subscriptions = [r for r in self.subscriptions if r not in requests]
+
+    def require_priced(self, vt_symbol: str) -> None:
+        """Raise MarketDataError, with outcome NOT_SENT, for a symbol that was set aside."""
+        if vt_symbol in self._set_aside:
+            error = self._without_prices([vt_symbol])
+            error.outcome = Outcome.NOT_SENT
+            raise error
 
     async def disconnect(self) -> None:
         """Close, in bounded time, whatever state the connection is in."""
@@ -307,6 +374,24 @@ class AdapterConnection:
             },
         )
 
+    def _without_prices(self, vt_symbols: Sequence[str]) -> MarketDataError:
+        refusal, named = self._set_aside[vt_symbols[0]], ", ".join(vt_symbols)
+        return MarketDataError(
+            named,
+            f"no price, the venue refuses the subscription ({refusal.message})",
+            recoverable=False,
+            retry_after=None,
+            suggested_action=f"Subscribe to {named} again once the venue takes it; until then no "
+            "order goes out in it",
+            clock=self._clock,
+            context={
+                "adapter": self.name,
+                "operation": "stream.subscribe",
+                "code": refusal.context.get("code"),
+                "vt_symbol": named,
+            },
+        )
+
     def _is_alive(self, request: SubscribeRequest) -> bool:
         is_new = self._ticked_at.get(request.vt_symbol, -math.inf) >= self._trusted_from
         is_lost = self.adapter.lost_streams
@@ -315,3 +400,9 @@ class AdapterConnection:
     def _age(self, request: SubscribeRequest) -> float:
         newest = self._ticked_at.get(request.vt_symbol, self._connected_at)
         return self._clock.now() - newest
+
+
+def _may_be_of_a_symbol(error: FoxtrotError) -> bool:
+    """Whether the venue may have refused a symbol, and not the account, its pace or the line."""
+    is_of_what_was_asked = error.category in {ErrorCategory.VALIDATION, ErrorCategory.MARKET_DATA}
+    return error.outcome is Outcome.REJECTED and is_of_what_was_asked and not error.recoverable

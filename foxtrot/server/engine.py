@@ -220,7 +220,7 @@ class MainEngine:
         await self.bring_up(connection)
 
     async def subscribe(self, requests: Sequence[SubscribeRequest], adapter_name: str) -> None:
-        """Subscribe to market streams; the subscription outlives the connection."""
+        """Subscribe to market streams; what the venue does not refuse outlives the connection."""
         await self.routes.connection(adapter_name).subscribe(requests)
 
     def is_ready(self, adapter_name: str) -> bool:
@@ -240,10 +240,12 @@ class MainEngine:
         ends_at = self._clock.now() + self.policy.deadlines[Lane.ORDERS]
         while True:
             target = self.routes.of_order(adapter_name, request.reference)
+            local = self.routes.localized(request, adapter_name, target)
+            target.require_priced(local.vt_symbol)
             try:
                 order = await self.pipeline.send(
                     target,
-                    self.routes.localized(request, adapter_name, target),
+                    local,
                     deadline=ends_at - self._clock.now(),
                     is_diverted=partial(self._is_elsewhere, adapter_name, target),
                 )

@@ -1,0 +1,223 @@
+"""Symbols that the venue does not take, or no longer: the others are none the worse for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from foxtrot.adapter.session import Operation
+from foxtrot.util.constants import Exchange
+from foxtrot.util.errors import (
+    AuthenticationError,
+    ErrorCategory,
+    FoxtrotError,
+    MarketDataError,
+    Outcome,
+    RateLimitError,
+)
+from foxtrot.util.object import SubscribeRequest
+
+TYPO = SubscribeRequest(symbol="TYPOUSDT", exchange=Exchange.BINANCE)
+BITCOIN = SubscribeRequest(symbol="BTCUSDT", exchange=Exchange.BINANCE)
+REFUSED = {
+    "category": ErrorCategory.MARKET_DATA,
+    "recoverable": False,
+    "outcome": Outcome.REJECTED,
+}
+
+
+def others(count):
+    return [SubscribeRequest(symbol=f"S{n}", exchange=Exchange.BINANCE) for n in range(count)]
+
+
+def only(taken):
+    """A venue's answer to `subscribe`: what it does not take makes it refuse the whole request."""
+    asked = []
+
+    async def subscribe(requests):
+        asked.append([request.symbol for request in requests])
+        if any(request not in taken for request in requests):
+            raise FoxtrotError("no such symbol", **REFUSED)
+
+    return subscribe, asked
+
+
+def test_refused_symbol_is_not_kept(play):
+    """Its user has the refusal. Prices and orders of the others go on."""
+
+    async def body(bench):
+        with pytest.raises(FoxtrotError, match="Invalid symbol"):
+            await bench.engine.subscribe([TYPO], "ALPHA")
+        assert bench.connection.subscriptions == [BITCOIN]
+        opened = len(bench.opened())
+        await bench.clock.sleep(60.0)
+        assert bench.engine.is_ready("ALPHA")
+        assert await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        assert len(bench.opened()) == opened
+
+    bench = play(body)
+    assert bench.recoveries() == []
+    assert bench.alerts == []
+
+
+def test_subscription_that_meets_a_broken_connection_is_kept(play, tools):
+    async def body(bench):
+        bench.link.rules["down"] = tools.Rule(
+            sending=tools.on(Operation.SUBSCRIBE, tools.Fail(tools.reset), count=1)
+        )
+        with pytest.raises(FoxtrotError):
+            await bench.engine.subscribe([TYPO], "ALPHA")
+        assert bench.connection.subscriptions == [BITCOIN, TYPO]
+
+    play(body, recovery=False)
+
+
+def test_refusal_is_an_answer_that_proves_the_line(play):
+    """Over a gateway's one connection cancels and questions go on, whatever it refuses."""
+
+    async def body(bench):
+        connection = bench.connection
+        connection.adapter.one_connection = True
+
+        async def subscribe(_requests):
+            raise AuthenticationError("ALPHA", "no right to quotes")
+
+        connection.adapter.subscribe = subscribe
+        with pytest.raises(AuthenticationError):
+            await connection.reconnect()
+        assert not connection.ready
+        connection.require_line()
+
+    play(body, recovery=False)
+
+
+def test_symbol_that_is_refused_at_a_reconnect_is_set_aside(play):
+    """The venue delisted it meanwhile. A person is told once, and the others go on."""
+
+    async def body(bench):
+        bench.connection.subscriptions.insert(0, TYPO)
+        await bench.connection.reconnect()
+        await bench.engine.bring_up(bench.connection)
+        await bench.connection.reconnect()
+        await bench.clock.sleep(60.0)
+        assert bench.engine.is_ready("ALPHA")
+        assert bench.connection.subscriptions == [BITCOIN]
+        assert await bench.engine.send_order(bench.order("o1"), "ALPHA")
+
+    bench = play(body)
+    (alert,) = bench.alerts
+    assert alert.error.context["vt_symbol"] == "TYPOUSDT.BINANCE"
+    assert "Invalid symbol" in alert.error.message
+
+
+def test_order_in_a_symbol_that_was_set_aside_is_refused(play):
+    """Nobody has a fresh price of it. Whoever gives the subscription up may trade it blindly."""
+
+    async def body(bench):
+        bench.connection.subscriptions.append(TYPO)
+        await bench.connection.resubscribe()
+        with pytest.raises(MarketDataError, match="no price, the venue refuses") as caught:
+            await bench.engine.send_order(replace(bench.order("o1"), symbol=TYPO.symbol), "ALPHA")
+        assert caught.value.outcome is Outcome.NOT_SENT
+        assert bench.status("o1") == "none"
+        with pytest.raises(FoxtrotError, match="Invalid symbol"):
+            await bench.engine.subscribe([TYPO], "ALPHA")
+        bench.connection.require_priced(TYPO.vt_symbol)
+
+    bench = play(body)
+    assert bench.sent("order.place") == []
+
+
+def test_symbol_that_was_set_aside_can_be_subscribed_again(play):
+    async def body(bench):
+        connection = bench.connection
+        connection.subscriptions.append(TYPO)
+        await connection.resubscribe()
+        connection.adapter.subscribe, _ = only([BITCOIN, TYPO])
+        await bench.engine.subscribe([TYPO], "ALPHA")
+        assert connection.subscriptions == [BITCOIN, TYPO]
+        connection.require_priced(TYPO.vt_symbol)
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_refused_symbols_are_found_by_halves_and_told_together(play):
+    async def body(bench):
+        wanted = others(64)
+        subscribe, asked = only(wanted[:40] + wanted[41:63])
+        bench.connection.adapter.subscribe = subscribe
+        bench.connection.subscriptions = list(wanted)
+        await bench.connection.resubscribe()
+        assert [r.symbol for r in wanted if r not in bench.connection.subscriptions] == [
+            "S40",
+            "S63",
+        ]
+        assert asked[:2] == [[r.symbol for r in wanted], []]
+        assert asked[-1] == [r.symbol for r in bench.connection.subscriptions]
+        assert len(asked) < 30
+
+    bench = play(body, heartbeat_interval=1000.0)
+    (alert,) = bench.alerts
+    assert alert.error.context["vt_symbol"] == "S40.BINANCE, S63.BINANCE"
+
+
+def test_refusal_of_the_account_s_own_stream_sets_nothing_aside(play):
+    """What is amiss is no symbol, then: the connection is not known there any more, say."""
+
+    async def body(bench):
+        asked = []
+
+        async def refuse(requests):
+            asked.append(requests)
+            raise FoxtrotError("no such connection", **REFUSED)
+
+        bench.connection.adapter.subscribe = refuse
+        with pytest.raises(FoxtrotError, match="no such connection"):
+            await bench.connection.resubscribe()
+        assert asked == [(BITCOIN,), ()]
+        assert bench.connection.subscriptions == [BITCOIN]
+        assert bench.connection.needs_subscribing()
+
+    assert play(body, heartbeat_interval=1000.0).alerts == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("ALPHA", "no such key"),
+        RateLimitError("ALPHA", 5.0),
+        FoxtrotError("not understood", **{**REFUSED, "outcome": Outcome.UNKNOWN}),
+    ],
+    ids=["credentials", "pace", "unread"],
+)
+def test_what_is_refused_for_another_reason_is_asked_for_once(play, error):
+    async def body(bench):
+        asked = []
+
+        async def subscribe(requests):
+            asked.append(requests)
+            raise error
+
+        bench.connection.adapter.subscribe = subscribe
+        with pytest.raises(type(error)):
+            await bench.connection.resubscribe()
+        assert asked == [(BITCOIN,)]
+        assert bench.connection.subscriptions == [BITCOIN]
+
+    play(body, heartbeat_interval=1000.0, recovery=False)
+
+
+def test_who_waits_for_ticks_of_a_symbol_that_is_set_aside_waits_no_longer(play):
+    async def body(bench):
+        connection = bench.connection
+        connection.subscriptions.append(TYPO)
+        waiting = bench.loop.create_task(connection.wait_ticking())
+        await bench.clock.sleep(0.3)
+        assert not waiting.done()
+        await connection.resubscribe()
+        began = bench.now
+        await waiting
+        assert bench.now - began < 0.5
+
+    play(body, heartbeat_interval=1000.0)
