@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,8 @@ class AdapterConnection:
         self._set_aside: dict[str, FoxtrotError] = {}  # the venue's refusals, by symbol
         self._policy = policy
         self._clock = clock
+        self._opening = asyncio.Lock()
+        self._openings = 0  # those that brought it up
         self._connected_at = clock.now()
         self._ticked_at: dict[str, float] = {}
         self._trusted_from = clock.now()
@@ -124,8 +126,41 @@ class AdapterConnection:
             error.recoverable = False
             raise error
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is being opened: up by then or not, it cannot be called down yet."""
+        return self._opening.locked()
+
     async def connect(self) -> None:
-        """Open the connection and subscribe again to all that was subscribed before."""
+        """Open the connection and subscribe again to all that was subscribed before.
+
+        One at a time: who comes while another is at it takes what that one brings up.
+        """
+        await self._open()
+
+    async def reconnect(self) -> None:
+        """Close and open, as `connect` does."""
+        await self._open(self.disconnect)
+
+    async def restart(self) -> None:
+        """Replace the adapter by a new one: for a component that reconnecting does not mend."""
+        await self._open(self._replace)
+
+    async def _open(self, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
+        before = self._openings
+        async with self._opening:
+            if self._openings != before:
+                return  # another has brought it up meanwhile
+            if prepare is not None:
+                await prepare()
+            await self._connect()
+            self._openings += 1
+
+    async def _replace(self) -> None:
+        await self.disconnect()
+        self.adapter = self._built()
+
+    async def _connect(self) -> None:
         self.ready = False
         self.require_open()
         self._failed_connects += 1
@@ -242,17 +277,6 @@ class AdapterConnection:
                 await self.adapter.disconnect()
         except Exception:  # noqa: S110 - closing a dead connection may fail; it is dead all the same
             pass
-
-    async def reconnect(self) -> None:
-        """Close and open."""
-        await self.disconnect()
-        await self.connect()
-
-    async def restart(self) -> None:
-        """Replace the adapter by a new one: for a component that reconnecting does not mend."""
-        await self.disconnect()
-        self.adapter = self._built()
-        await self.connect()
 
     async def ping(self) -> None:
         """Make the venue answer within the heartbeat's timeout; raises when it does not."""

@@ -92,7 +92,7 @@ class Watch:
         interval = self._policy.heartbeat_interval
         while True:
             await self._clock.sleep(interval)
-            if self._is_recovering(connection.name):
+            if self._is_recovering(connection.name) or connection.is_opening:
                 self._check_prices(connection)
                 continue
             async with asyncio.TaskGroup() as tasks:

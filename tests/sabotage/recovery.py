@@ -74,6 +74,12 @@ def a_reconnect_without_resubscribing(mp):
     mp.setattr(AdapterConnection, "require_fresh", lambda _self: None)
 
 
+async def _open_beside(self, prepare=None):
+    if prepare is not None:
+        await prepare()
+    await self._connect()
+
+
 @ROOM("disconnect_storm", "one_reconnect_at_a_time")
 def two_reconnects_at_once(mp):
     """Each error starts a recovery of its own; they tear each other's connections down."""
@@ -112,6 +118,7 @@ def two_reconnects_at_once(mp):
         busy[name] -= 1
 
     mp.setattr(Recoveries, "see_to", see_to)
+    mp.setattr(AdapterConnection, "_open", _open_beside)
 
 
 @ROOM("long_outage", "one_reconnect_at_a_time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from contextlib import suppress
 from dataclasses import replace
 
@@ -431,3 +432,48 @@ def test_connect_that_hangs_ends_at_the_call_timeout(play, tools):
         assert not bench.connection.ready
 
     play(body, heartbeat_interval=1000.0)
+
+
+def openings(bench):
+    """When each connection was begun to be opened, when it was over, and how it ended."""
+    return [
+        (details["began"], t, outcome)
+        for t, kind, _, outcome, details in bench.notes.lines
+        if kind == "link.open"
+    ][1:]
+
+
+@pytest.mark.parametrize("another", ["connect", "reconnect", "restart"])
+def test_who_would_connect_while_another_does_takes_what_that_one_brings_up(play, tools, another):
+    async def body(bench):
+        connection = bench.connection
+        bench.link.rules["slow"] = tools.Rule(opening=lambda _c: Delay(3.0))
+        first = bench.loop.create_task(connection.reconnect())
+        await bench.clock.sleep(1.0)
+        await getattr(connection, another)()
+        assert first.done()
+        assert connection.adapter.connected
+        bench.link.rules.clear()
+        await getattr(connection, another)()
+
+    assert len(openings(play(body, recovery=False))) == 2
+
+
+def test_who_waited_for_another_s_connect_in_vain_tries_himself(play, tools):
+    async def body(bench):
+        effects = iter([Delay(3.0), tools.Fail(tools.refused)])
+        bench.link.rules["down"] = tools.Rule(opening=lambda _c: next(effects, None))
+        bench.link.rules["mute"] = tools.Rule(
+            sending=tools.on(Operation.SUBSCRIBE, tools.Fail(tools.refused), count=1)
+        )
+        tries = [bench.loop.create_task(bench.connection.reconnect()) for _ in range(3)]
+        outcomes = await asyncio.gather(*tries, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [
+            AdapterConnectionError,
+            AdapterConnectionError,
+            type(None),
+        ]
+
+    tried = openings(play(body, recovery=False))
+    assert [outcome for *_, outcome in tried] == ["ok", "refused", "ok"]
+    assert all(ended <= began for (_, ended, _), (began, *_) in itertools.pairwise(tried))

@@ -15,7 +15,7 @@ from foxtrot.util.errors import (
     RateLimitError,
 )
 from harness.kernel import EPOCH
-from harness.network import Replace
+from harness.network import Delay, Replace
 from harness.venue import Revoke
 
 
@@ -114,6 +114,31 @@ def test_heartbeat_finds_what_was_never_reported(play):
     assert error.category is ErrorCategory.CONNECTION
     assert error.context["operation"] == "heartbeat"
     assert error.context["correlation_id"].startswith("ALPHA-c")
+
+
+def test_connect_that_takes_longer_than_a_heartbeat_is_not_called_down(play, tools):
+    """Recovery would open a second connection beside it, and either tear the other's down."""
+
+    async def body(bench):
+        bench.link.rules["slow"] = tools.Rule(opening=lambda _c: Delay(3.5))
+        await bench.start()
+        assert bench.engine.is_ready("ALPHA")
+
+    bench = play(body, connect=False, heartbeat_interval=1.0)
+    assert len(bench.opened()) == 1
+    assert surfaced(bench) == []
+
+
+def test_connect_that_waits_for_the_end_of_a_ban_is_not_called_down(play):
+    async def body(bench):
+        bench.connection.guard.gate.hold(RateLimitError("ALPHA", 40.0))
+        await bench.start()
+        await bench.clock.sleep(10.0)
+        assert bench.engine.is_ready("ALPHA")
+
+    bench = play(body, connect=False)
+    assert len(bench.opened()) == 1
+    assert surfaced(bench) == []
 
 
 def test_heartbeat_reconciles_what_was_left_over(play, tools):
