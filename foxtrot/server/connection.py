@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -70,14 +69,14 @@ class AdapterConnection:
         self._opening = asyncio.Lock()
         self._openings = 0  # those that brought it up
         self._connected_at = clock.now()
+        self._asked_at: dict[str, float] = {}
         self._ticked_at: dict[str, float] = {}
         self._trusted_from = clock.now()
         self._failed_connects = 0
         self._is_silent = False
         self._is_unproven = False  # came up, or was said to be cut, and nothing was answered since
         guard.is_down = self.is_down
-        self._newest: dict[str, dt.datetime] = {}  # outlives the connection: a cache does, too
-        self._lateness = Lateness()
+        self._lateness = Lateness()  # outlives the connection: a cache of old prices does, too
         self._ticked = asyncio.Event()
         self._reported_at = clock.now()
         self._report_due_since: float | None = None
@@ -206,8 +205,14 @@ class AdapterConnection:
 
     async def _ask_once(self, requests: Sequence[SubscribeRequest]) -> None:
         wanted = tuple(requests)
+
+        async def ask() -> None:
+            for request in wanted:
+                self._asked_at.setdefault(request.vt_symbol, self._clock.now())
+            await self.adapter.subscribe(wanted)
+
         try:
-            await self.guard.probe("stream.subscribe", lambda: self.adapter.subscribe(wanted))
+            await self.guard.probe("stream.subscribe", ask)
         except FoxtrotError as error:
             if error.outcome is Outcome.REJECTED:
                 self._is_unproven = False  # a refusal is an answer
@@ -247,8 +252,9 @@ class AdapterConnection:
         """
         new = [r for r in requests if r not in self.subscriptions]
         self.subscriptions += new
-        for request in new:
-            self._set_aside.pop(request.vt_symbol, None)
+        for request in new:  # whatever was before says nothing of it
+            for known in (self._set_aside, self._asked_at, self._ticked_at):
+                known.pop(request.vt_symbol, None)
         if not self.adapter.connected:
             return
         try:
@@ -293,13 +299,11 @@ class AdapterConnection:
 
         Nor is the old price that comes again.
         """
-        vt_symbol, now = tick.vt_symbol, self._clock.now()
-        if self._newest.get(vt_symbol) == tick.datetime:
-            return
-        self._newest[vt_symbol] = tick.datetime
-        made = tick.datetime.timestamp()
-        self._ticked_at[vt_symbol] = now - self._lateness.of(vt_symbol, made=made, came=now)
-        self._ticked.set()
+        now, made = self._clock.now(), tick.datetime.timestamp()
+        late = self._lateness.of(tick.vt_symbol, made=made, came=now)
+        if late is not None:
+            self._ticked_at[tick.vt_symbol] = now - late
+            self._ticked.set()
 
     def saw_error(self, error: FoxtrotError) -> None:
         """Note that the adapter pushed an error, which no request of ours had for an answer.
@@ -422,8 +426,10 @@ class AdapterConnection:
         return is_new and not is_lost and self._age(request) <= self._policy.stale_after
 
     def _age(self, request: SubscribeRequest) -> float:
-        newest = self._ticked_at.get(request.vt_symbol, self._connected_at)
-        return self._clock.now() - newest
+        now, vt_symbol = self._clock.now(), request.vt_symbol
+        # What could not be asked for yet, as behind a closed gate, is not late.
+        due_since = max(self._connected_at, self._asked_at.get(vt_symbol, now))
+        return now - self._ticked_at.get(vt_symbol, due_since)
 
 
 def _may_be_of_a_symbol(error: FoxtrotError) -> bool:

@@ -29,8 +29,8 @@ class Lateness:
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
 
-    def of(self, vt_symbol: str, *, made: float, came: float) -> float:
-        """Seconds by which a tick came later than it could have.
+    def of(self, vt_symbol: str, *, made: float, came: float) -> float | None:
+        """Seconds by which a tick came later than it could have; None for the newest once more.
 
         Args:
             vt_symbol: Whose tick it is.
@@ -38,6 +38,8 @@ class Lateness:
             came: When by ours, in seconds from any other, which never go back.
         """
         took, known = came - made, self._known.get(vt_symbol)
+        if known is not None and made == known.made:
+            return None
         if known is None or made < known.made:
             quickest = took
         else:

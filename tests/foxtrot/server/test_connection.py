@@ -12,13 +12,16 @@ import pytest
 
 from foxtrot.adapter.session import Operation
 from foxtrot.util.circuit_breaker import CircuitState
+from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AdapterConnectionError,
     AuthenticationError,
     FoxtrotError,
     MarketDataError,
     Outcome,
+    RateLimitError,
 )
+from foxtrot.util.object import SubscribeRequest
 from harness.network import Delay
 from harness.venue import Skew
 
@@ -34,6 +37,68 @@ def test_subscription_without_ticks_is_stale_after_its_time(play, tools):
             connection.require_fresh()
         assert caught.value.context["vt_symbol"] == "BTCUSDT.BINANCE"
         assert 10.0 < caught.value.context["data_age"] < 12.0
+        assert not connection.is_ticking()
+
+    play(body, heartbeat_interval=1000.0)
+
+
+ETHER = SubscribeRequest(symbol="ETHUSDT", exchange=Exchange.BINANCE)
+
+
+def takes_all(bench):
+    """Have every subscription taken, whatever the venue has a market in."""
+
+    async def subscribe(_requests):
+        return
+
+    bench.connection.adapter.subscribe = subscribe
+
+
+def test_symbol_that_is_subscribed_later_has_its_time_to_tick(play):
+    """However long the connection has stood."""
+
+    async def body(bench):
+        takes_all(bench)
+        await bench.clock.sleep(60.0)
+        await bench.engine.subscribe([ETHER], "ALPHA")
+        assert not bench.connection.is_ticking()
+        await bench.clock.sleep(9.0)
+        bench.connection.require_fresh()
+        await bench.clock.sleep(1.5)
+        with pytest.raises(MarketDataError, match=r"no price of the last 10\.5 s") as caught:
+            bench.connection.require_fresh()
+        assert caught.value.context["vt_symbol"] == ETHER.vt_symbol
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_symbol_that_could_not_be_asked_for_yet_is_not_late(play):
+    """Its subscription waits for the end of a ban, and prices of the others go on."""
+
+    async def body(bench):
+        takes_all(bench)
+        bench.connection.guard.gate.hold(RateLimitError("ALPHA", 30.0))
+        subscribing = bench.loop.create_task(bench.engine.subscribe([ETHER], "ALPHA"))
+        await bench.clock.sleep(29.0)
+        assert not subscribing.done()
+        bench.connection.require_fresh()
+        await subscribing
+        await bench.clock.sleep(9.0)
+        bench.connection.require_fresh()
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_symbol_that_is_subscribed_once_more_is_not_late_by_what_it_ticked_before(play, tools):
+    async def body(bench):
+        connection = bench.connection
+        (bitcoin,) = connection.subscriptions
+        connection.subscriptions = []
+        bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+        await bench.clock.sleep(60.0)
+        await bench.engine.subscribe([bitcoin], "ALPHA")
+        await bench.clock.sleep(9.0)
+        connection.require_fresh()
         assert not connection.is_ticking()
 
     play(body, heartbeat_interval=1000.0)

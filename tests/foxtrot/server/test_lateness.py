@@ -54,3 +54,11 @@ def test_symbols_have_their_own_pace():
     assert lateness.of("A", made=0.0, came=0.0) == 0
     assert lateness.of("B", made=0.0, came=7.0) == 0
     assert lateness.of("A", made=1.0, came=5.0) == pytest.approx(4, abs=0.01)
+
+
+def test_the_newest_tick_once_more_says_nothing():
+    lateness = Lateness()
+    assert lateness.of("A", made=1.0, came=1.5) == 0
+    assert lateness.of("A", made=1.0, came=9.0) is None
+    assert lateness.of("B", made=1.0, came=9.0) == 0
+    assert lateness.of("A", made=2.0, came=2.5) == 0
