@@ -55,8 +55,13 @@ class Routes:
 
     def of_order(self, adapter_name: str, orderid: str) -> AdapterConnection:
         """Where the order of that id lives; for a new one, where it has to go."""
-        asked = self.connection(adapter_name)
-        for each in (asked, *self._standbys(adapter_name)):
+        at_all = (self.connection(adapter_name), *self._standbys(adapter_name))
+        for each in at_all:
+            if self._oms.order(f"{each.name}.{orderid}") is not None:
+                return each
+        # Only of what is kept nowhere any more: with a forgotten id all lower numbers count as
+        # used, be they another's.
+        for each in at_all:
             if self._oms.is_used(each.name, orderid):
                 return each
         return self.of_new_order(adapter_name)

@@ -105,6 +105,31 @@ def test_intent_of_the_standby_is_not_sent_again_after_the_hand_back(play, tools
     assert bench.booked("ALPHA") == []
 
 
+def test_order_of_the_standby_is_found_there_though_higher_numbers_were_forgotten_here(play):
+    """Of forgotten orders only the highest number is remembered, and all lower ones count as used.
+
+    One that is forgotten is asked for where its number is used.
+    """
+
+    async def body(bench):
+        bench.engine.switch("ALPHA", "BETA")
+        assert await bench.engine.send_order(bench.order(), "ALPHA") == "BETA.e-1"
+        bench.engine.switch("ALPHA", None)
+        for _ in range(5):
+            await bench.engine.send_order(bench.order(price=0), "ALPHA")
+        found = await bench.engine.query_order(bench.by_id("e-1"), "ALPHA")
+        assert found.vt_orderid == "BETA.e-1"
+        cancelled = await bench.engine.cancel_order(bench.by_id("e-1"), "ALPHA")
+        assert cancelled.status is Status.CANCELLED
+        bench.engine.switch("ALPHA", "BETA")
+        assert bench.engine.oms.order("ALPHA.e-2") is None
+        found = await bench.engine.query_order(bench.by_id("e-2"), "ALPHA")
+        assert found.vt_orderid == "ALPHA.e-2"
+
+    bench = play(body, standby=True, finished_orders_kept=2)
+    assert [order[:2] for order in bench.booked("BETA")] == [("e-1", "CANCELED")]
+
+
 def test_standby_that_is_not_ready_is_not_switched_to(play, tools):
     async def body(bench):
         for link in bench.links.values():
