@@ -13,12 +13,11 @@ from types import MappingProxyType
 
 from foxtrot.adapter.session import Operation
 from foxtrot.util.constants import Status
-from foxtrot.util.object import OrderData, TradeData
+from foxtrot.util.object import OrderData, TradeData, covers
 
 __all__ = ["BINANCE", "DIALECTS", "FUTU", "IB", "Dialect", "LookUp", "OrderMemory"]
 
 _KEPT = 10_000
-_TOLERANCE = 1e-9
 
 
 class LookUp(Enum):
@@ -136,6 +135,5 @@ class OrderMemory:
         filled = sum(trade.volume for trade in fills if trade.orderid == client_id)
         if known is None or not (known.venue_orderid or filled):
             return None
-        is_whole = filled >= known.volume - _TOLERANCE
-        status = Status.ALLTRADED if is_whole else Status.CANCELLED
+        status = Status.ALLTRADED if covers(filled, known.volume) else Status.CANCELLED
         return replace(known, traded=filled, status=status)

@@ -11,11 +11,9 @@ import re
 from dataclasses import replace
 
 from foxtrot.util.constants import Direction, Status
-from foxtrot.util.object import OrderData, TradeData
+from foxtrot.util.object import OrderData, TradeData, covers
 
 __all__ = ["Oms"]
-
-_VOLUME_TOLERANCE = 1e-9
 
 
 class Oms:
@@ -142,8 +140,7 @@ class Oms:
 
     def lacks_fills(self, order: OrderData) -> bool:
         """Whether the venue says that more was traded than the fills that came in add up to."""
-        traded = order.traded
-        return traded > 0 and traded > self.filled(order.vt_orderid) + _VOLUME_TOLERANCE
+        return order.traded > 0 and not covers(self.filled(order.vt_orderid), order.traded)
 
     def _is_applied(self, key: tuple[str, str, str], vt_orderid: str) -> bool:
         if key in self._trades:
@@ -259,8 +256,7 @@ def _with_fills(order: OrderData, filled: float) -> OrderData:
     """The order with what its fills prove: that it is at the venue, and how far it got."""
     if filled <= 0:
         return order
-    is_whole = filled >= order.volume - _VOLUME_TOLERANCE
-    reached = Status.ALLTRADED if is_whole else Status.PARTTRADED
+    reached = Status.ALLTRADED if covers(filled, order.volume) else Status.PARTTRADED
     status = reached if _PROGRESS[reached] > _progress(order) else order.status
     if status is order.status and filled <= order.traded:
         return order

@@ -23,6 +23,7 @@ __all__ = [
     "SubscribeRequest",
     "TickData",
     "TradeData",
+    "covers",
 ]
 
 
@@ -181,3 +182,12 @@ class CancelRequest(_OfSymbol):
     """Ask for an order to be cancelled, by its client order id."""
 
     orderid: str
+
+
+def covers(filled: float, volume: float) -> bool:
+    """Whether fills that add up to `filled` are all of `volume`, but for what floats lose in that.
+
+    They lose a part in 2**53 with each fill, which above a million units is more than a fixed
+    bound that would still tell the smallest lots apart.
+    """
+    return filled >= volume - max(1e-9, 1e-12 * volume)

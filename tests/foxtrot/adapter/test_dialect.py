@@ -75,6 +75,13 @@ def test_an_order_that_was_shown_and_is_not_open_ended_by_its_fills() -> None:
     ]
 
 
+def test_an_order_of_many_units_was_filled_but_for_what_floats_lose() -> None:
+    fills = [fill(units) for units in (7695812.4, 9048328.6, 5810958.2, 7937761.5, 2605416.4)]
+    kept = memory(replace(SHOWN, volume=33098277.1))
+    endings = [kept.ended("c1", some) for some in (fills, fills[1:])]
+    assert [order.status for order in endings if order] == [Status.ALLTRADED, Status.CANCELLED]
+
+
 def test_a_fill_shows_an_order_whose_acknowledgement_was_lost() -> None:
     ended = memory(SENT).ended("c1", [fill(1.0)])
     assert ended is not None

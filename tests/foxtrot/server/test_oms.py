@@ -184,6 +184,28 @@ def test_order_short_of_fills_is_unsettled_although_final():
     assert oms.unsettled("A") == ()
 
 
+# They add up to 33098277.1, and as floats to something less.
+MANY_UNITS = (7695812.4, 9048328.6, 5810958.2, 7937761.5, 2605416.4)
+
+
+@pytest.mark.parametrize("acknowledged_first", [True, False])
+def test_order_of_many_units_lacks_no_fills_for_what_floats_lose(acknowledged_first):
+    oms, volume = Oms(), 33098277.1
+    assert sum(MANY_UNITS) < volume - 1e-9
+    whole = replace(shown(Status.ALLTRADED, volume), volume=volume)
+    oms.begin(replace(order(), volume=volume))
+    if acknowledged_first:
+        oms.apply_order(whole)
+    for number, units in enumerate(MANY_UNITS[:-1]):
+        oms.apply_trade(fill(str(number), units))
+    assert len(oms.unsettled("A")) == 1
+    oms.apply_trade(fill("last", MANY_UNITS[-1]))
+    assert oms.order("A.o1").status is Status.ALLTRADED
+    oms.apply_order(whole)
+    assert not oms.lacks_fills(oms.order("A.o1"))
+    assert oms.unsettled("A") == ()
+
+
 def test_fill_of_another_symbol_with_the_same_number_is_another_fill():
     oms = Oms()
     assert oms.apply_trade(fill("1", symbol="BTC"))

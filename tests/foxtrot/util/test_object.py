@@ -18,6 +18,7 @@ from foxtrot.util.object import (
     SubscribeRequest,
     TickData,
     TradeData,
+    covers,
 )
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
@@ -126,3 +127,20 @@ def test_values_are_frozen_hashable_and_travel(value: Any) -> None:
         setattr(value, dataclasses.fields(value)[0].name, "ETHUSDT")
     assert len({value, copy.copy(value)}) == 1
     assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == value
+
+
+@pytest.mark.parametrize(
+    ("filled", "volume", "is_all"),
+    [
+        (0.1 + 0.2, 0.3, True),
+        (0.3, 0.1 + 0.2, True),
+        (0.3 - 1e-8, 0.3, False),
+        (33098277.099999994, 33098277.1, True),
+        (33098277.0, 33098277.1, False),
+        (1e9 - 0.01, 1e9, False),
+        (4.0, 3.0, True),
+    ],
+)
+def test_fills_cover_a_volume_but_for_what_floats_lose(filled, volume, is_all) -> None:
+    """The smallest lots are a hundred-millionth; of huge volumes no lot is a millionth part."""
+    assert covers(filled, volume) is is_all
