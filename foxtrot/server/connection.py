@@ -275,6 +275,11 @@ class AdapterConnection:
             error.outcome = Outcome.NOT_SENT
             raise error
 
+    def has_given_up(self, symbol: str, refusal: FoxtrotError) -> bool:
+        """Whether a question was refused for a symbol that was set aside: as one delisted is."""
+        is_aside = any(each.rpartition(".")[0] == symbol for each in self._set_aside)
+        return is_aside and _may_be_of_a_symbol(refusal)
+
     async def disconnect(self) -> None:
         """Close, in bounded time, whatever state the connection is in."""
         self.ready = False

@@ -65,10 +65,15 @@ class FillFetcher:
         async def ask() -> list[TradeData]:
             return await connection.adapter.query_trades(symbol, after=after)
 
-        if lane is None:
-            trades = await connection.guard.probe("trades", ask)
-        else:
+        if lane is not None:
             trades = await connection.guard.call(lane, "trades", ask, kind=OperationKind.READ)
+        else:
+            try:
+                trades = await connection.guard.probe("trades", ask)
+            except FoxtrotError as error:
+                if not connection.has_given_up(symbol, error):
+                    raise
+                return  # a person was told of the symbol, and the others must not wait for it
         for trade in trades:
             self._apply(trade)
             self._fetched_to[key] = trade.tradeid

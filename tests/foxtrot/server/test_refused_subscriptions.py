@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from foxtrot.adapter.session import Operation
+from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AuthenticationError,
@@ -17,6 +17,7 @@ from foxtrot.util.errors import (
     RateLimitError,
 )
 from foxtrot.util.object import SubscribeRequest
+from harness.network import Replace
 
 TYPO = SubscribeRequest(symbol="TYPOUSDT", exchange=Exchange.BINANCE)
 BITCOIN = SubscribeRequest(symbol="BTCUSDT", exchange=Exchange.BINANCE)
@@ -219,5 +220,33 @@ def test_who_waits_for_ticks_of_a_symbol_that_is_set_aside_waits_no_longer(play)
         began = bench.now
         await waiting
         assert bench.now - began < 0.5
+
+    play(body, heartbeat_interval=1000.0)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_fills_that_the_venue_does_not_tell_of_such_a_symbol_hold_nothing_up(play, tools, is_known):
+    """One that it delisted it knows nothing of any more. Of any other symbol its fills are due."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order(price=0), "ALPHA")
+        await bench.clock.sleep(1.0)
+        gone = Replace(VenueReply(status=400, body=b'{"code":-1121,"msg":"Invalid symbol."}'))
+
+        def refuse(request, _reply):
+            asks = "BTCUSDT" in (request.params.get("symbol"), *request.params.get("symbols", ()))
+            is_asked = request.operation is Operation.TRADES
+            is_asked |= request.operation is Operation.SUBSCRIBE and not is_known
+            return gone if asks and is_asked else None
+
+        bench.link.rules["gone"] = tools.Rule(replying=refuse)
+        await bench.connection.reconnect()
+        if is_known:
+            with pytest.raises(FoxtrotError, match="Invalid symbol"):
+                await bench.engine.bring_up(bench.connection)
+        else:
+            await bench.engine.bring_up(bench.connection)
+        assert bench.engine.is_ready("ALPHA") is not is_known
+        bench.link.rules.clear()
 
     play(body, heartbeat_interval=1000.0)
