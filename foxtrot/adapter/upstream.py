@@ -19,10 +19,17 @@ from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
+from foxtrot.adapter._replies import unread
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
 from foxtrot.util.constants import Direction, Exchange, Offset, OrderType, Status
-from foxtrot.util.errors import AdapterConnectionError, FoxtrotError, OrderRejectionError, Outcome
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    DataValidationError,
+    FoxtrotError,
+    OrderRejectionError,
+    Outcome,
+)
 from foxtrot.util.event import (
     EVENT_ACCOUNT,
     EVENT_ORDER,
@@ -61,7 +68,8 @@ class UpstreamAdapter(BaseAdapter):
         event_engine: Where pushed data goes.
         adapter_name: Its name.
         build: Makes the adapter from an event engine and a name, as upstream's classes do.
-        translate: Turns our requests into what the adapter takes. Default: as they are.
+        translate: Turns our requests into what the adapter takes. Default: as they are. What it
+            raises says that nothing was sent.
         reply_timeout: Seconds in which a cancel must be answered by a push.
         clock: Time of errors.
     """
@@ -129,10 +137,11 @@ class UpstreamAdapter(BaseAdapter):
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Subscribe symbol by symbol."""
         for request in requests:
-            await self._call(self._inner.subscribe, self._translate(request))
+            await self._call(self._inner.subscribe, self._theirs(request))
 
     async def send_order(self, request: OrderRequest) -> OrderData:
         """Send an order. Its `vt_orderid` is the only acknowledgement that there is."""
+        theirs = self._theirs(request)
         self._sends_under_way += 1
 
         def returned(vt_orderid: str | None) -> None:
@@ -142,9 +151,7 @@ class UpstreamAdapter(BaseAdapter):
                 self._learn(self._stripped(vt_orderid), request.reference)
             self._take_early()
 
-        vt_orderid = await self._call(
-            self._inner.send_order, self._translate(request), then=returned
-        )
+        vt_orderid = await self._call(self._inner.send_order, theirs, then=returned)
         heard = self._orders.get(request.reference)
         if heard is not None:
             return heard
@@ -161,7 +168,7 @@ class UpstreamAdapter(BaseAdapter):
         heard.clear()
         try:
             answer = await self._call(
-                self._inner.cancel_order, self._translate(replace(request, orderid=venue_orderid))
+                self._inner.cancel_order, self._theirs(replace(request, orderid=venue_orderid))
             )
             if answer is False:
                 raise OrderRejectionError(
@@ -226,7 +233,16 @@ class UpstreamAdapter(BaseAdapter):
         return await done
 
     def _crossed(self, event: Event) -> None:
-        """A push, now on the loop's thread."""
+        """A push, now on the loop's thread. One that cannot be read takes no other along."""
+        try:
+            self._dispatch(event)
+        except Exception as exc:  # reading a foreign object may raise anything
+            error = unread(exc, "", Outcome.NONE, self._clock)
+            error.context |= {"adapter": self.adapter_name, "operation": "stream"}
+            error.__cause__ = exc
+            self.on_error(error)
+
+    def _dispatch(self, event: Event) -> None:
         if event.type == EVENT_TICK:
             self.on_tick(self._tick(event.data))
         elif event.type == EVENT_ACCOUNT:
@@ -271,6 +287,20 @@ class UpstreamAdapter(BaseAdapter):
     def _client_id(self, data: Any) -> str | None:  # Any: a foreign order or trade
         """The client order id that a push belongs to; None when it names none that is known."""
         return getattr(data, "reference", "") or self._client_ids.get(data.orderid)
+
+    def _theirs(self, request: Any) -> Any:  # Any: one of our requests, and what is made of it
+        try:
+            return self._translate(request)
+        except FoxtrotError:
+            raise
+        except Exception as exc:  # a user's function
+            raise DataValidationError(
+                "request",
+                f"cannot be translated: {exc!r}",
+                outcome=Outcome.NOT_SENT,
+                clock=self._clock,
+                context={"adapter": self.adapter_name},
+            ) from exc
 
     def _failed(self, reason: str, **overrides: Any) -> FoxtrotError:
         return AdapterConnectionError(
@@ -353,13 +383,12 @@ def _finish(
     result: Any,
     error: Exception | None,
 ) -> None:
-    then(result)
-    if done.done():
-        return  # given up
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)
+    if not done.done():  # else given up
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
+    then(result)  # before whoever waits goes on; if it trips, nobody is kept waiting
 
 
 def _ours(kind: type[EnumT], value: Enum) -> EnumT:

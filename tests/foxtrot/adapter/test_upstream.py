@@ -18,7 +18,13 @@ from foxtrot.adapter.upstream import UpstreamAdapter
 from foxtrot.server.engine import MainEngine
 from foxtrot.server.policy import POLICIES
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
-from foxtrot.util.errors import AdapterConnectionError, FoxtrotError, OrderRejectionError, Outcome
+from foxtrot.util.errors import (
+    AdapterConnectionError,
+    DataValidationError,
+    FoxtrotError,
+    OrderRejectionError,
+    Outcome,
+)
 from foxtrot.util.object import CancelRequest, OrderRequest, SubscribeRequest
 
 pytestmark = pytest.mark.asyncio
@@ -34,7 +40,7 @@ class TheirStatus(enum.Enum):
 
 
 TheirDirection = enum.Enum("Direction", ["LONG", "SHORT"])
-TheirType = enum.Enum("OrderType", ["LIMIT", "MARKET"])
+TheirType = enum.Enum("OrderType", ["LIMIT", "MARKET", "STOP"])
 TheirOffset = enum.Enum("Offset", ["NONE"])
 TheirExchange = enum.Enum("Exchange", ["BINANCE", "SMART"])
 
@@ -101,7 +107,7 @@ class Binance:
     def query_account(self):
         self._put("eAccount.", SimpleNamespace(accountid="USDT", balance=100.0, frozen=1.0))
 
-    def push(self, orderid, status, traded=0.0, reference=""):
+    def push(self, orderid, status, traded=0.0, reference="", kind=TheirType.LIMIT):
         request = self.orders[orderid]
         self._put(
             "eOrder.",
@@ -109,7 +115,7 @@ class Binance:
                 symbol=request.symbol,
                 exchange=TheirExchange.BINANCE,
                 orderid=orderid,
-                type=TheirType.LIMIT,
+                type=kind,
                 direction=TheirDirection.LONG,
                 offset=TheirOffset.NONE,
                 price=request.price,
@@ -302,6 +308,76 @@ async def test_id_that_comes_too_late_still_says_whose_order_it_is():
     release.set()
     await until(lambda: sink.of("eOrder."))
     assert sink.of("eOrder.")[0].vt_orderid == "UP.o1"
+
+
+async def test_push_that_cannot_be_read_takes_no_other_along():
+    """A stop order is placed by hand while ours, filled at once, is on its way."""
+    adapter, inner, sink = made()
+    await adapter.connect()
+    plain = inner.send_order
+
+    def send_order(request):
+        inner.orders["99"] = order()
+        inner.push("99", TheirStatus.NOTTRADED, kind=TheirType.STOP)
+        vt_orderid = plain(request)
+        inner.fill("1")
+        return vt_orderid
+
+    inner.send_order = send_order
+    async with asyncio.timeout(1.0):
+        acked = await adapter.send_order(order())
+    inner.push("99", TheirStatus.CANCELLED, kind=TheirType.STOP)
+    await until(lambda: len(sink.of("eError.")) == 2)
+    assert acked.status is Status.NOTTRADED
+    assert [data.vt_orderid for data in sink.of("eOrder.") + sink.of("eTrade.")] == ["UP.o1"] * 2
+    told = [(error.outcome, error.context["adapter"]) for error in sink.of("eError.")]
+    assert told == [(Outcome.NONE, "UP")] * 2
+
+
+async def test_request_that_cannot_be_translated_was_not_sent():
+    """Nor is anything held back for its sake: what is pushed later comes through."""
+
+    def translate(request):
+        if isinstance(request, OrderRequest):
+            raise NotImplementedError(request.type)
+        return request
+
+    adapter, inner, sink = made(translate=translate)
+    await adapter.connect()
+    with pytest.raises(DataValidationError) as caught:
+        await adapter.send_order(order())
+    assert caught.value.outcome is Outcome.NOT_SENT
+    inner.orders["77"] = order()
+    inner.fill("77")
+    await until(lambda: sink.of("eTrade."))
+
+
+async def test_refusal_that_the_translation_names_itself_is_handed_on():
+    refusal = OrderRejectionError("o1", "no post-only orders here")
+
+    def translate(_request):
+        raise refusal
+
+    adapter, _, _ = made(translate=translate)
+    await adapter.connect()
+    with pytest.raises(OrderRejectionError) as caught:
+        await adapter.send_order(order())
+    assert caught.value is refusal
+
+
+async def test_id_that_cannot_be_read_keeps_nobody_waiting():
+    """The caller hears at once that there is no telling what became of the order."""
+
+    class Id:
+        def __str__(self):
+            raise ValueError("no text")
+
+    adapter, inner, _ = made()
+    inner.answer_send = Id()
+    await adapter.connect()
+    with pytest.raises(ValueError, match="no text"):
+        async with asyncio.timeout(1.0):
+            await adapter.send_order(order())
 
 
 async def test_order_that_carries_its_reference_needs_no_translation():
