@@ -7,6 +7,7 @@ or no symbol is none.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
@@ -26,6 +27,7 @@ __all__ = [
     "UNREADABLE",
     "CcxtBodies",
     "Json",
+    "listed",
     "markets_in",
     "naming",
 ]
@@ -134,6 +136,19 @@ class CcxtBodies:
             )
             for asset in body["total"]
         ]
+
+
+def listed(bodies: Json, text: str) -> list[Json]:
+    """The items of a list. ccxt makes an empty list of an empty reply: that is none.
+
+    `text` is the reply as it came. It may be an object, since many venues wrap their lists; one
+    that is empty, no JSON or a bare value holds no list.
+    """
+    if not bodies:
+        reply = json.loads(text)
+        if not isinstance(reply, list | dict) or reply == {}:
+            raise ValueError(f"expected a list, got {text[:80]!r}")
+    return list(bodies)
 
 
 def markets_in(body: Json) -> Json:

@@ -20,6 +20,7 @@ from foxtrot.adapter._ccxt_bodies import (
     UNREADABLE,
     CcxtBodies,
     Json,
+    listed,
     markets_in,
     naming,
 )
@@ -93,7 +94,7 @@ class CcxtAdapter(BaseAdapter):
         event_engine: Where pushed data goes.
         adapter_name: Its name.
         client: Makes a new ccxt.pro client; called for every connection, so that nothing of a
-            broken one is used again.
+            broken one is used again. It must keep `enableLastHttpResponse`, ccxt's default.
         exchange: Suffix of its `vt_symbol`s.
         request_timeout: Seconds to wait for a reply, after which its outcome is unknown.
         recv_window: Seconds after its sending in which the venue still takes a request. None
@@ -247,7 +248,7 @@ class CcxtAdapter(BaseAdapter):
         return await self._call(
             "orders.open",
             self._connected().fetch_open_orders,
-            lambda bodies: [self._order(body) for body in bodies],
+            lambda bodies: [self._order(body) for body in self._listed(bodies)],
         )
 
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
@@ -257,7 +258,7 @@ class CcxtAdapter(BaseAdapter):
         bodies = await self._call(
             "trades",
             lambda: client.fetch_my_trades(self._unified(symbol), None, 1000, params),
-            list[Json],
+            self._listed,
         )
         return [await self._trade(symbol, body) for body in bodies]
 
@@ -293,6 +294,9 @@ class CcxtAdapter(BaseAdapter):
             raise error from exc
         finally:
             CURRENT_REQUEST.reset(token)
+
+    def _listed(self, bodies: Json) -> list[Json]:
+        return listed(bodies, self._last_text())
 
     def _last_text(self) -> str:
         """The reply of just now: nothing is awaited between its arrival and here."""

@@ -251,6 +251,36 @@ class TestReplies:
             listed = await desk.refused(desk.adapter.query_open_orders())
             assert (listed.category, listed.recoverable) == (ErrorCategory.VALIDATION, False)
 
+    @pytest.mark.parametrize("text", ["", "{}", "null", '""', "0", "<html>busy</html>"])
+    async def test_an_empty_one_does_not_say_that_there_is_nothing(self, text: str) -> None:
+        """ccxt makes an empty list of some of these: no fills, no open orders."""
+        async with _desk() as desk:
+            client = desk.adapter._client
+
+            async def fetch(*_request: Any, **_options: Any) -> Any:
+                client.last_http_response = text
+                return client.parse_json(text)
+
+            client.fetch = fetch
+            for call in (desk.adapter.query_open_orders(), desk.adapter.query_trades(SYMBOL)):
+                error = await desk.refused(call)
+                assert (error.category, error.outcome) == (ErrorCategory.VALIDATION, Outcome.NONE)
+                assert error.recoverable  # the next may be whole
+
+    @pytest.mark.parametrize("text", ["[]", ' {"result": {"list": []}}', '{"data": {}, "code": 0}'])
+    async def test_a_list_of_nothing_is_one_wrapped_or_not(self, text: str) -> None:
+        """Other venues than Binance wrap their lists; ccxt hands them out alike."""
+        async with _desk() as desk:
+            client = desk.adapter._client
+
+            async def nothing(*_query: Any) -> list[Any]:
+                client.last_http_response = text
+                return []
+
+            client.fetch_open_orders = client.fetch_my_trades = nothing
+            assert await desk.adapter.query_open_orders() == []
+            assert await desk.adapter.query_trades(SYMBOL) == []
+
     async def test_one_that_is_lost_leaves_the_outcome_unknown(self) -> None:
         """A timeout is no rejection."""
         async with _desk(timeout=0.3) as desk:
