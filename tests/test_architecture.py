@@ -383,7 +383,8 @@ HARMLESS = ("random.Random", "time.struct_time")
 #: Where it is needed, and why nothing of a run can differ by it.
 ALLOWED = {
     "foxtrot.util.retry": ("random.SystemRandom",),  # jitter, for who hands in no generator
-    "foxtrot.util._recovery_adapters": ("asyncio.to_thread",),  # for adapters that block
+    # For adapters that block, each call in a thread of its own, which the next step can find.
+    "foxtrot.util._recovery_adapters": ("threading.Thread", "concurrent.futures."),
     "foxtrot.util.clock": ("time.", "datetime.datetime.now"),  # the real clock itself
     "foxtrot.util.errors": ("time.time_ns", "os.getpid"),  # ids; the recorder numbers them anew
     "harness.batch": ("multiprocessing.", "concurrent.futures."),  # one process for each world

@@ -225,8 +225,8 @@ TRAPS = (
         row="§2.18",
         without="the caller's context in a recovery's thread",
         file="foxtrot/util/_recovery_adapters.py",
-        old="await asyncio.to_thread(function, *args)",
-        new="await asyncio.get_running_loop().run_in_executor(None, function, *args)",
+        old="result = self._context.run(self.function, *self._args)",
+        new="result = self.function(*self._args)",
         tests=(f"{HERE}::test_context_of_the_caller_goes_along_into_a_recovery",),
     ),
 )

@@ -9,11 +9,12 @@ import threading
 
 import pytest
 
-from foxtrot.util.errors import (
-    RateLimitError,
-)
+from foxtrot.util.errors import ErrorCategory, RateLimitError
 from foxtrot.util.recovery import (
     ErrorRecoveryManager,
+    LadderStrategy,
+    RecoveryAction,
+    Rung,
 )
 
 from .scenes import down
@@ -238,3 +239,102 @@ def test_bare_verification_covers_connections_only(scene):
         assert await asyncio.gather(first, same, limited) == [True, True, True]
 
     assert scene(body).kinds.count("started") == 2
+
+
+def reconnecting(deadline):
+    """A manager whose ladder is to reconnect, each time for at most `deadline`."""
+    rung = Rung(RecoveryAction.RECONNECT, deadline=deadline)
+    ladder = LadderStrategy(ErrorCategory.CONNECTION, [rung])
+    return ErrorRecoveryManager([ladder], base_delay=0.001, max_delay=0.002)
+
+
+class Blocking(UpstreamShaped):
+    """One whose `connect` blocks until it is released."""
+
+    def __init__(self):
+        super().__init__()
+        self.release = threading.Event()
+
+    def connect(self, setting):
+        self.calls.append("connect")
+        self.connected = self.release.wait(10.0)
+        return self.connected
+
+
+def test_connect_that_blocks_is_waited_for_and_not_doubled():
+    """Nor by the next climb, on whatever loop; nor does it keep the process from ending."""
+    adapter = Blocking()
+    context = {"adapters": {"A": adapter}}
+    try:
+        for _ in range(2):
+            assert not asyncio.run(reconnecting(0.05).handle_error(down(), context))
+            assert adapter.calls == ["close", "connect"]
+    finally:
+        adapter.release.set()
+
+
+@pytest.mark.asyncio
+async def test_connect_that_takes_longer_than_its_step_is_a_success_of_the_next():
+    adapter = Blocking()
+    manager = reconnecting(5.0)
+    given_up = asyncio.create_task(manager.handle_error(down(), {"adapters": {"A": adapter}}))
+    while "connect" not in adapter.calls:  # noqa: ASYNC110 - called by a thread, which sets nothing
+        await asyncio.sleep(0.001)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    asyncio.get_running_loop().call_later(0.01, adapter.release.set)
+    assert await manager.handle_error(down(), {"adapters": {"A": adapter}})
+    assert adapter.calls == ["close", "connect", "ping"]
+
+
+@pytest.mark.asyncio
+async def test_ping_that_answers_false_is_no_success():
+    """Its status says connected, and no pong came."""
+    adapter = SeedShaped()
+
+    async def ping():
+        return False
+
+    adapter.ping = ping
+    recovered, manager = await recover(adapter)
+    assert not recovered
+    assert not manager.recovery_history[-1]["success"]
+    assert adapter.calls == ["disconnect", "connect"] * 3
+
+
+async def hangs():
+    await asyncio.Event().wait()
+
+
+def test_goodbye_that_never_comes_leaves_time_to_connect(scene):
+    async def body(s):
+        adapter = SeedShaped()
+        adapter.disconnect = hangs
+        assert await s.manager.handle_error(down(), {"adapters": {"A": adapter}})
+        assert adapter.calls == ["connect"]
+        assert s.loop.time() < 10.0
+
+    assert scene(body).kinds[-2:] == ["step", "succeeded"]
+
+
+@pytest.mark.asyncio
+async def test_goodbye_that_takes_a_whole_step_is_left_out_of_the_next():
+    adapter = SeedShaped(fails=1)
+    adapter.disconnect = hangs
+    manager = reconnecting(0.01)
+    assert await manager.handle_error(down(), {"adapters": {"A": adapter}})
+    assert adapter.calls == ["connect", "connect"]
+
+
+@pytest.mark.asyncio
+async def test_what_a_plain_function_raises_is_why_the_step_failed():
+    events = []
+    adapter = UpstreamShaped()
+
+    def connect(_setting):
+        raise ConnectionRefusedError(111, "refused")
+
+    adapter.connect = connect
+    assert not (await recover(adapter, listeners=[events.append]))[0]
+    reasons = [event.reason for event in events if event.kind == "step_failed"]
+    assert reasons == ["ConnectionRefusedError: [Errno 111] refused"] * 3
