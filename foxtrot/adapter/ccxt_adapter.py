@@ -185,15 +185,19 @@ class CcxtAdapter(BaseAdapter):
         client.options["adjustForTimeDifference"] = True
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
-        """Start watching the symbols and the account's orders; what is watched already stays so."""
+        """Start watching the symbols and the account's orders; what is watched already stays so.
+
+        Raises DataValidationError for one that the venue does not list; then nothing is begun.
+        """
         self._connected()
+        listed_as = {request.symbol: self._unified(request.symbol) for request in requests}
         if not self._tasks:
             self._watch("orders", self._watch_orders())
             self._watch("sockets", self._watch_sockets())
-        for request in requests:
-            if request.symbol not in self._subscribed:
-                self._subscribed[request.symbol] = None
-                self._watch(f"ticker {request.symbol}", self._watch_ticker(request.symbol))
+        for symbol, unified in listed_as.items():
+            if symbol not in self._subscribed:
+                self._subscribed[symbol] = None
+                self._watch(f"ticker {symbol}", self._watch_ticker(symbol, unified))
 
     async def send_order(self, request: OrderRequest) -> OrderData:
         """Place an order under the client order id `request.reference`."""
@@ -336,8 +340,7 @@ class CcxtAdapter(BaseAdapter):
         task = asyncio.get_running_loop().create_task(work, name=f"{self.adapter_name}: {name}")
         self._tasks.append(task)
 
-    async def _watch_ticker(self, symbol: str) -> None:
-        unified = self._unified(symbol)
+    async def _watch_ticker(self, symbol: str, unified: str) -> None:
         while True:
             body = await self._next(lambda: self._client.watch_ticker(unified))
             if body is None:

@@ -185,6 +185,19 @@ class TestStreams:
             assert {order.orderid for order in desk.sink.of(EVENT_ORDER)} == {"mine-1"}
             assert desk.sink.of(EVENT_ERROR) == []
 
+    async def test_a_symbol_that_the_venue_does_not_list_is_refused(self) -> None:
+        """Whoever subscribes hears of it, and finds nothing begun."""
+        async with _desk() as desk:
+            asked = [
+                SubscribeRequest(symbol=symbol, exchange=Exchange.BINANCE)
+                for symbol in (SYMBOL, "NOSUCH")
+            ]
+            error = await desk.refused(desk.adapter.subscribe(asked))
+            assert (error.category, error.outcome) == (ErrorCategory.VALIDATION, Outcome.NOT_SENT)
+            assert "NOSUCH" in str(error)
+            assert desk.adapter._tasks == []
+            await desk.watch()
+
     async def test_a_price_that_is_none_is_told_and_not_handed_on(self) -> None:
         async with _desk() as desk:
             await desk.watch()
