@@ -61,8 +61,6 @@ _CHANGES_STATE = frozenset({"order.place", "order.cancel"})
 # How often the client's sockets are looked at for a connection that it made without a word.
 _LOOK_EVERY = 0.5
 
-_GOODBYE = 0.25
-
 
 def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no types for its clients
     """A ccxt.pro client of Binance Spot that asks only what trading needs.
@@ -134,7 +132,9 @@ class CcxtAdapter(BaseAdapter):
         self._requests = 0
 
     async def connect(self, setting: Mapping[str, Any] | None = None) -> None:
-        """Make a client and load the venue's markets through it."""
+        """Make a client and load the venue's markets through it. An earlier one is closed first."""
+        if self._client is not None:
+            await self.disconnect()
         self.setting = dict(self.setting if setting is None else setting)
         self._connections += 1
         self._ended_connection = self.connection_id

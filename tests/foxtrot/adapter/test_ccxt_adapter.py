@@ -220,6 +220,19 @@ class TestStreams:
             assert error.context["correlation_id"] == "BINANCE-c1"
             assert not desk.adapter.connected
 
+    async def test_connecting_anew_ends_what_is_left_of_the_earlier_connection(self) -> None:
+        """Also without a disconnect in between: its client is closed, and its streams are."""
+        async with _desk() as desk:
+            await desk.watch()
+            earlier = desk.adapter._client
+            await desk.adapter.connect()
+            assert earlier.session is None
+            assert earlier.clients == {}
+            desk.sink.events.clear()
+            await desk.watch()
+            assert desk.adapter.connected
+            assert desk.sink.of(EVENT_ERROR) == []
+
     async def test_a_ping_goes_over_the_streams_and_costs_no_request(self) -> None:
         """During a ban each request makes it longer; a heartbeat must be none."""
         async with _desk() as desk:
