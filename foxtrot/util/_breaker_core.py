@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Iterable
 
 from foxtrot.util._breaker_records import (
     BreakerEvent,
@@ -70,9 +71,15 @@ class BreakerCore:
 
     # -- admission and results
 
-    def admit(self, now: float) -> Grant | None:
-        """Let a call through, or return None. Moves an open breaker whose time is over."""
+    def admit(self, now: float, within: Iterable[Grant] = ()) -> Grant | None:
+        """Let a call through, or return None. Moves an open breaker whose time is over.
+
+        A call made within a probe that is still out is a part of that probe, which tells how it
+        went: it goes through under a grant that is settled already.
+        """
         self._advance(now)
+        if any(probe in self._probes for probe in within):
+            return Grant(None, is_settled=True)
         grant = self._grant(now)
         if grant is None and self.mode is BreakerMode.SHADOW:
             self._counts["shadowed"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,11 @@ from foxtrot.util._breaker_rules import outcome_of, retry_after_of
 from foxtrot.util._breaker_snapshot import restore, snapshot
 from foxtrot.util.clock import Clock
 
-__all__ = ["Gate", "Permit"]
+__all__ = ["Call", "Gate", "Permit"]
+
+# The probes that what runs here is a part of, whichever breaker's. One variable for all breakers,
+# since a context variable is never freed; a tuple, so that a task cannot change its parent's.
+_probing: ContextVar[tuple[Grant, ...]] = ContextVar("foxtrot_breaker_probes", default=())
 
 
 class Gate:
@@ -54,7 +59,7 @@ class Gate:
         """Let one call through, or raise a rejection of its own."""
         now = self._clock.now()
         with self._lock:
-            grant = self.core.admit(now)
+            grant = self.core.admit(now, _probing.get())
             if grant is None:
                 failures, wait = self.core.failure_count, self.core.retry_after(now)
         self._deliver()
@@ -181,4 +186,39 @@ class Permit:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.settle(exc)
+
+
+class Call(Permit):
+    """A permit for one call that is made in one context, and for all that is called inside of it.
+
+    Calls of the same breaker inside of a probe would have to be refused, as no probe is left for
+    them, and the probe would fail of that. They go through and decide nothing; so do those of tasks
+    that it starts, until the probe ends. What is inside ends where the call is left, be it in
+    another context, as a coroutine is that the garbage collector closes.
+    """
+
+    __slots__ = ()
+
+    def enter(self) -> None:
+        """From here on it is inside."""
+        if self._grant.lease_until is not None:
+            _probing.set((*_probing.get(), self._grant))
+
+    def leave(self) -> None:
+        """From here on it is not."""
+        if self._grant.lease_until is not None:
+            _probing.set(tuple(each for each in _probing.get() if each is not self._grant))
+
+    async def __aenter__(self) -> Self:
+        self.enter()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.leave()
         self.settle(exc)

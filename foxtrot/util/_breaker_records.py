@@ -92,7 +92,7 @@ class BreakerMetrics:
     `admitted` calls end as one of the four outcomes or `late`; the difference is in flight or
     never reported. While nothing is wrong, a call is counted as admitted when it ends: to count it
     twice would be a quarter of what it may cost. `shadowed` calls were let through that an
-    enforcing breaker would refuse.
+    enforcing breaker would refuse. Calls inside of a probe are parts of it and counted with it.
     """
 
     admitted: int

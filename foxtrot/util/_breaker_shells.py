@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, TypeVar
 
-from foxtrot.util._breaker_gate import Gate, Permit
+from foxtrot.util._breaker_gate import Call, Gate, Permit
 from foxtrot.util._breaker_records import CallOutcome, Generation, Grant
 
 __all__ = [
@@ -77,12 +77,15 @@ def guard_async(gate: Gate, fn: Callable[..., Awaitable[Any]]) -> Callable[..., 
 
 def run(gate: Gate, fn: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
     """Call `fn` under a permit."""
-    permit = Permit(gate, gate.admit())
+    permit = Call(gate, gate.admit())
+    permit.enter()
     try:
         result = fn(*args, **kwargs)
     except BaseException as exc:
         permit.settle(exc)
         raise
+    finally:
+        permit.leave()
     if _is_lazy(result):
         return _follow(fn, result, permit)
     permit.success()
@@ -93,7 +96,7 @@ async def run_async(
     gate: Gate, fn: Callable[..., Awaitable[Any]], args: Args, kwargs: Kwargs
 ) -> Any:
     """Await `fn` under a permit."""
-    async with Permit(gate, gate.admit()):
+    async with Call(gate, gate.admit()):
         return await fn(*args, **kwargs)
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from foxtrot.util._breaker_core import BreakerCore
-from foxtrot.util._breaker_gate import Gate, Permit
+from foxtrot.util._breaker_gate import Call, Gate, Permit
 from foxtrot.util._breaker_listeners import Listener
 from foxtrot.util._breaker_records import (
     BreakerEvent,
@@ -58,7 +58,7 @@ _CAP_OF_GROWTH = 10  # times the timeout, where max_timeout is left out
 
 # The permits that `with breaker:` took, innermost last. One variable for all breakers, since a
 # context variable is never freed; a tuple, so that a task cannot change what its parent holds.
-_entered: ContextVar[tuple[tuple[CircuitBreaker, Permit], ...]] = ContextVar(
+_entered: ContextVar[tuple[tuple[CircuitBreaker, Call], ...]] = ContextVar(
     "foxtrot_breaker_permits", default=()
 )
 
@@ -70,6 +70,10 @@ class CircuitBreaker:
     coroutine functions and methods, `with breaker:`, `async with breaker:`, or `breaker.acquire()`.
     A timeout must be set inside the protected call: one set around it reaches the breaker as a
     cancellation, which is neutral.
+
+    Calls of the same breaker inside of a probe go through as parts of it, and the probe alone tells
+    how it went; those of tasks that it starts too, until it ends. While closed, every call counts:
+    a failure that passes two of one breaker on its way counts twice.
 
     Args:
         name: What is protected, for events and errors.
@@ -272,13 +276,16 @@ class CircuitBreaker:
     def acquire(self) -> Permit:
         """Take leave for one call, to be reported on the permit.
 
+        Nothing is inside of that call: the permit may be handed on, and who knows what for.
+
         Raises:
             CircuitBreakerOpenError: the call is refused.
         """
         return Permit(self._gate, self._gate.admit())
 
     def __enter__(self) -> Permit:
-        permit = self.acquire()
+        permit = Call(self._gate, self._gate.admit())
+        permit.enter()
         _entered.set((*_entered.get(), (self, permit)))
         return permit
 
@@ -290,6 +297,7 @@ class CircuitBreaker:
     ) -> None:
         permit = self._pop_entered()
         if permit is not None:
+            permit.leave()
             permit.settle(exc)
 
     async def __aenter__(self) -> Permit:
@@ -358,7 +366,7 @@ class CircuitBreaker:
 
     # -- the inside
 
-    def _pop_entered(self) -> Permit | None:
+    def _pop_entered(self) -> Call | None:
         """The innermost permit of this breaker that this context entered and did not leave.
 
         None if the block was entered in another context, as fixtures of test frameworks are: the

@@ -44,7 +44,7 @@ TRAPS = (
         row="done herd",
         without="a permit in the async shell",
         file=SHELLS,
-        old="    async with Permit(gate, gate.admit()):\n        return await fn(*args, **kwargs)",
+        old="    async with Call(gate, gate.admit()):\n        return await fn(*args, **kwargs)",
         new="    return await fn(*args, **kwargs)",
         tests=HERD[3:],
     ),
@@ -52,8 +52,8 @@ TRAPS = (
         row="done herd",
         without="a permit in the sync shell",
         file=SHELLS,
-        old="    permit = Permit(gate, gate.admit())\n",
-        new="    permit = Permit(gate, Grant(None, 0.0))\n",
+        old="    permit = Call(gate, gate.admit())\n",
+        new="    permit = Call(gate, Grant(None, 0.0))\n",
         tests=(
             f"{ROOM}/test_concurrency.py::test_fifty_threads_at_half_open_make_as_many_probes_as_allowed[1]",
         ),
@@ -194,9 +194,9 @@ TRAPS = (
         row="done parallel",
         without="coroutines of a breaker with failures side by side",
         file=SHELLS,
-        old="    async with Permit(gate, gate.admit()):\n",
+        old="    async with Call(gate, gate.admit()):\n",
         new="    turn = vars(gate).setdefault('turn', asyncio.Lock())\n"
-        "    async with turn, Permit(gate, gate.admit()):\n",
+        "    async with turn, Call(gate, gate.admit()):\n",
         tests=(
             f"{HERE}::test_five_parallel_calls_of_200_ms_take_200_ms[permit-decorator]",
             f"{HERE}::test_five_parallel_calls_of_200_ms_take_200_ms[permit-call_async]",
@@ -287,8 +287,9 @@ TRAPS = (
         row="§2.5",
         without="the lock where a call is admitted",
         file=GATE,
-        old="        with self._lock:\n            grant = self.core.admit(now)\n",
-        new="        if self._lock is not None:\n            grant = self.core.admit(now)\n",
+        old="        with self._lock:\n            grant = self.core.admit(now, _probing.get())\n",
+        new="        if self._lock is not None:\n"
+        "            grant = self.core.admit(now, _probing.get())\n",
         tests=(f"{HERE}::test_state_is_never_touched_without_the_lock",),
     ),
     Trap(

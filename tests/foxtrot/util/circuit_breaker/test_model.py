@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime as dt
 import itertools
 import json
@@ -206,19 +207,20 @@ def _suspended() -> Generator[None, BaseException | None, None]:
 
 
 class AsyncCall:
-    """The async shell: a coroutine that is moved on by hand."""
+    """The async shell: a coroutine that is moved on by hand, in a context of its own."""
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         async def request() -> None:
             await _suspended()
 
+        self.context = contextvars.copy_context()
         self.coro = breaker.call_async(request)
-        self.coro.send(None)
+        self.context.run(self.coro.send, None)
 
     def end(self, error: BaseException | None) -> None:
         raised: BaseException | None = None
         try:
-            self.coro.send(error)
+            self.context.run(self.coro.send, error)
         except StopIteration:
             pass
         except BaseException as exc:
