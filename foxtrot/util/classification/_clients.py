@@ -29,20 +29,31 @@ _WRAPPER = Strength.WRAPPER
 _CONNECT = unreachable("Check that the venue is reachable, then reconnect")
 _DNS = unreachable("Check the name of the host and the resolver, then reconnect")
 _PROXY = unreachable("Check the proxy, then reconnect")
+_BY_PROXY = lost("Check the proxy, reconnect, and look up what was in flight")
 _POOL = unreachable("Wait for a free connection, or allow more of them", retry="backoff")
 _BROKE = lost("Reconnect, and look up what was in flight")
 _TIMEOUT = uncertain("Look up the request before it is sent again")
 _TLS = unreachable("Check TLS versions, certificates and proxies, then reconnect")
+_RECORD = lost("Reconnect, and look up what was in flight; if it stays so, compare TLS versions")
 _GARBAGE = unreadable("Look up what the venue did: its reply could not be read")
 _URL = malformed("Correct the URL", outcome=_NOT_SENT)
 _ARGUMENT = malformed("Correct the arguments of the call", outcome=_NOT_SENT)
+# Also of a call that is under way, or was answered.
+_LATE_ARGUMENT = _ARGUMENT.but(outcome=Outcome.NONE)
 _REDIRECTS = malformed("Correct the base URL; the endpoint redirects without end")
 _MISUSE = broken("Fix the code: it reads a reply or a stream that is closed or was read already")
 _HANDSHAKE = dropped("Reconnect; the venue answered the WebSocket handshake with something else")
 _OPENING = _HANDSHAKE.but(outcome=_NOT_SENT)
 _CERTIFICATE_TEXT = (
-    (r"certificate.verify.failed|certificate has expired|doesn't match", CERTIFICATE),
+    (
+        r"certificate.verify.failed|certificate has expired|doesn't match|fingerprints did not",
+        CERTIFICATE,
+    ),
 )
+# Of the handshake and of the answer alike: a certificate tells the first by the cause, or in words.
+_ANY_TLS = Rule(_RECORD, _CERTIFICATE_TEXT, _WRAPPER)
+# Of a proxy that could not be reached, and of one that passed the request on and hung up then.
+_ANY_PROXY = Rule(_BY_PROXY, (("tunnel connection failed", _PROXY),), _WRAPPER)
 
 _REQUESTS: Table = {
     "requests.RequestException": Rule(_BROKE, strength=_WRAPPER),
@@ -53,8 +64,8 @@ _REQUESTS: Table = {
     "requests.ConnectTimeout": _CONNECT,
     "requests.ReadTimeout": _TIMEOUT,
     "requests.Timeout": _TIMEOUT,
-    "requests.SSLError": Rule(CERTIFICATE, ((r"\beof\b|syscall|reset|wrong version", _TLS),)),
-    "requests.ProxyError": _PROXY,
+    "requests.SSLError": _ANY_TLS,
+    "requests.ProxyError": _ANY_PROXY,
     "requests.ChunkedEncodingError": _BROKE,
     "requests.ContentDecodingError": _GARBAGE,
     "requests.InvalidJSONError": _GARBAGE,
@@ -75,8 +86,9 @@ _REQUESTS: Table = {
     "urllib3.NameResolutionError": _DNS,
     "urllib3.ConnectTimeoutError": _CONNECT,
     "urllib3.TimeoutError": _TIMEOUT,
-    "urllib3.ProxyError": _PROXY,
-    "urllib3.SSLError": Rule(_TLS, _CERTIFICATE_TEXT, _WRAPPER),
+    "urllib3.ProxyError": _ANY_PROXY,
+    "urllib3.SSLError": _ANY_TLS,
+    "urllib3.CertificateError": CERTIFICATE,
     "urllib3.ProtocolError": Rule(_BROKE, strength=_WRAPPER),
     "urllib3.DecodeError": _GARBAGE,
     "urllib3.PoolError": _POOL,
@@ -103,12 +115,12 @@ _HTTPX_NAMES: dict[str, Entry | Rule] = {
     "ProxyError": _PROXY,
     "ProtocolError": _BROKE,
     "RemoteProtocolError": _BROKE,
-    "LocalProtocolError": _ARGUMENT,
+    "LocalProtocolError": _LATE_ARGUMENT,
     "UnsupportedProtocol": _URL,
     "DecodingError": _GARBAGE,
     "TooManyRedirects": _REDIRECTS,
     "InvalidURL": _URL,
-    "CookieConflict": _ARGUMENT,
+    "CookieConflict": _LATE_ARGUMENT,
     "StreamError": _MISUSE,
 }
 _HTTPX: Table = {

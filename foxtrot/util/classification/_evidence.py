@@ -11,6 +11,7 @@ import errno
 import inspect
 import math
 import re
+import ssl
 import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -147,8 +148,9 @@ def close_code(exc: BaseException) -> int | None:
 
 
 def errno_of(exc: BaseException) -> int | None:
-    """The errno of an OSError; a resolver's numbers are not among them."""
-    number = exc.errno if isinstance(exc, OSError) else None
+    """The errno of an OSError; the numbers of a resolver and of OpenSSL are not among them."""
+    is_of_tls = isinstance(exc, ssl.SSLError) or isinstance(exc.__cause__, ssl.SSLError)
+    number = exc.errno if isinstance(exc, OSError) and not is_of_tls else None
     return number if number in errno.errorcode else None
 
 

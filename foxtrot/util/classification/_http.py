@@ -80,7 +80,7 @@ HTTP_STATUSES: Table = {
     505: malformed("Use an HTTP version that the venue speaks"),
     511: denied("Log in to this network first", outcome=Outcome.NOT_SENT),
     521: _NOT_PASSED_ON,
-    522: _NOT_PASSED_ON,
+    522: _SERVER,  # also where the connection came about, and nothing after it
     523: _NOT_PASSED_ON,
     525: _NOT_PASSED_ON,
     526: _NOT_PASSED_ON.but(

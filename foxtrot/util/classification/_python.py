@@ -52,6 +52,9 @@ _BUSY = Entry(
     "backoff",
     "Wait until the resource is free; if it stays so, bound what is put into it",
 )
+# What waited in vain may have waited for the answer.
+_WAITED = _BUSY.but(outcome=Outcome.NONE)
+_NO_ITEM = _WAITED.but(action="Wait for an item")
 
 ERRNOS: Table = {
     errno.ECONNREFUSED: unreachable("Check that the venue listens on this host and port"),
@@ -60,10 +63,11 @@ ERRNOS: Table = {
     errno.EPIPE: lost("Reconnect, and look up what was in flight"),
     errno.ENETRESET: lost("Reconnect, and look up what was in flight"),
     errno.ETIMEDOUT: uncertain("Look up the request before it is sent again"),
-    errno.ENETUNREACH: unreachable("Check the route to the venue's network"),
-    errno.EHOSTUNREACH: unreachable("Check the route to the venue's host"),
-    errno.ENETDOWN: unreachable("Check this machine's network interface"),
-    errno.EHOSTDOWN: unreachable("Check that the venue's host is up"),
+    # Who waits for an answer is told these, too, when the route went away meanwhile.
+    errno.ENETUNREACH: lost("Check the route to the venue's network", retry="5"),
+    errno.EHOSTUNREACH: lost("Check the route to the venue's host", retry="5"),
+    errno.ENETDOWN: lost("Check this machine's network interface", retry="5"),
+    errno.EHOSTDOWN: lost("Check that the venue's host is up", retry="5"),
     errno.ENOTCONN: unreachable("Connect before sending", retry="reconnect"),
     errno.ESHUTDOWN: unreachable(
         "Open a new connection; this one was shut down", retry="reconnect"
@@ -87,8 +91,8 @@ ERRNOS: Table = {
     errno.EBADF: broken("A closed descriptor was used; restart the component"),
     errno.EINVAL: broken("Correct the arguments of the system call"),
     errno.ENOBUFS: _BUSY,
-    errno.EAGAIN: _BUSY,
-    errno.EINTR: _BUSY.but(action="Repeat the call; a signal interrupted it"),
+    errno.EAGAIN: _WAITED,
+    errno.EINTR: _WAITED.but(action="Repeat the call; a signal interrupted it"),
     errno.EINPROGRESS: _BUSY,
     errno.EALREADY: _BUSY,
     errno.EISCONN: notice(ErrorCategory.CONNECTION, "Nothing; it is connected already"),
@@ -110,7 +114,7 @@ PYTHON_TYPES: Table = {
     "builtins.FileExistsError": broken("Remove the file, or choose another path"),
     "builtins.IsADirectoryError": broken("Correct the path: it names a directory"),
     "builtins.NotADirectoryError": broken("Correct the path: a part of it is no directory"),
-    "builtins.BlockingIOError": _BUSY,
+    "builtins.BlockingIOError": _WAITED,
     "builtins.InterruptedError": ERRNOS[errno.EINTR],
     "builtins.ChildProcessError": broken("Restart the child process"),
     "builtins.ProcessLookupError": broken("Restart the process that is gone"),
@@ -133,16 +137,13 @@ PYTHON_TYPES: Table = {
     "builtins.LookupError": _WRONG_DATA,
     "builtins.ValueError": _WRONG_DATA,
     "builtins.UnicodeDecodeError": _GARBAGE,
-    "builtins.UnicodeEncodeError": _WRONG_DATA.but(outcome=_NOT_SENT),
     "builtins.Warning": notice(ErrorCategory.SYSTEM, "Read the warning, and heed it"),
     "asyncio.IncompleteReadError": lost("Reconnect, and look up what was in flight"),
     "asyncio.LimitOverrunError": _GARBAGE,
     "asyncio.InvalidStateError": _BUG,
-    "asyncio.QueueEmpty": _BUSY.but(action="Wait for an item"),
+    "asyncio.QueueEmpty": _NO_ITEM,
     "asyncio.QueueFull": _BUSY,
-    "asyncio.QueueShutDown": broken("The queue was shut down; put nothing more into it").but(
-        outcome=_NOT_SENT
-    ),
+    "asyncio.QueueShutDown": broken("The queue was shut down; put nothing more into it"),
     "asyncio.SendfileNotAvailableError": broken("Send the file by other means"),
     "asyncio.BrokenBarrierError": _BUG,
     "binascii.Error": _GARBAGE,
@@ -157,10 +158,11 @@ PYTHON_TYPES: Table = {
     "http.ImproperConnectionState": unreachable("Open a new connection", retry="reconnect"),
     "http.InvalidURL": malformed("Correct the URL", outcome=_NOT_SENT),
     "http.NotConnected": unreachable("Connect before sending", retry="reconnect"),
+    "http.ResponseNotReady": lost("Open a new connection, and look up what was in flight"),
     "http.RemoteDisconnected": lost("Reconnect, and look up what was in flight"),
     "json.JSONDecodeError": _GARBAGE,
     "pickle.PickleError": _BUG,
-    "queue.Empty": _BUSY.but(action="Wait for an item"),
+    "queue.Empty": _NO_ITEM,
     "queue.Full": _BUSY,
     "socket.gaierror": _DNS,
     "socket.herror": _DNS,
@@ -171,8 +173,8 @@ PYTHON_TYPES: Table = {
     "ssl.SSLCertVerificationError": CERTIFICATE,
     "ssl.SSLEOFError": _TLS,
     "ssl.SSLSyscallError": _TLS,
-    "ssl.SSLWantReadError": _BUSY,
-    "ssl.SSLWantWriteError": _BUSY,
+    "ssl.SSLWantReadError": _WAITED,
+    "ssl.SSLWantWriteError": _WAITED,
     "ssl.SSLZeroReturnError": lost("Reconnect; the venue closed the TLS session"),
     "struct.error": _GARBAGE,
     "subprocess.SubprocessError": broken("Restart the child process"),
@@ -188,14 +190,14 @@ PYTHON_TYPES: Table = {
     "gzip.BadGzipFile": _GARBAGE,
     # anyio, under httpx and others
     "anyio.BrokenResourceError": lost("Reconnect, and look up what was in flight"),
-    "anyio.ClosedResourceError": unreachable("Open a new connection", retry="reconnect"),
+    "anyio.ClosedResourceError": lost("Open a new connection, and look up what was in flight"),
     "anyio.EndOfStream": dropped("Reconnect; the other side ended the stream"),
     "anyio.IncompleteRead": lost("Reconnect, and look up what was in flight"),
-    "anyio.WouldBlock": _BUSY,
+    "anyio.WouldBlock": _WAITED,
     # binance-connector, python-binance: the code is read from the error; without one, its text
     "binance.BinanceRequestException": _GARBAGE,
     "binance.BinanceOrderException": malformed("Correct the order's parameters", outcome=_NOT_SENT),
     "binance.ParameterRequiredError": malformed("Give the parameter", outcome=_NOT_SENT),
-    # PyJWT, cryptography: keys that cannot be used to sign
-    "cryptography.InvalidSignature": denied("Check the private key", outcome=_NOT_SENT),
+    # cryptography: of what was received
+    "cryptography.InvalidSignature": denied("Check the venue's key", outcome=Outcome.NONE),
 }

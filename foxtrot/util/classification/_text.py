@@ -92,9 +92,9 @@ TEXT_RULES: tuple[tuple[str, Entry], ...] = (
     ),
     (
         r"connection refused|name or service not known|temporary failure in name resolution"
-        r"|no route to host|getaddrinfo failed|nodename nor servname|network is unreachable"
-        r"|cannot connect to host|failed to establish a new connection|connect(ion)? timed out"
-        r"|not connected|session is closed|connector is closed|connection is closed",
+        r"|getaddrinfo failed|nodename nor servname"
+        r"|cannot connect to host|failed to establish a new connection|connect timed out"
+        r"|not connected|session is closed|connector is closed",
         unreachable("Check that the venue is reachable, then reconnect"),
     ),
     (
@@ -102,7 +102,8 @@ TEXT_RULES: tuple[tuple[str, Entry], ...] = (
         uncertain("Look up the request before it is sent again"),
     ),
     (
-        r"connection (was )?(reset|aborted|broken|lost|dropped|closed)|broken pipe"
+        r"connection (was |is )?(reset|aborted|broken|lost|dropped|closed)|broken pipe"
+        r"|no route to host|network is unreachable"
         r"|server disconnected|remote end closed|unexpected eof|disconnected from",
         lost("Reconnect, and look up what was in flight"),
     ),

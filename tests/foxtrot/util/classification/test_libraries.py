@@ -5,9 +5,11 @@ What is not installed is skipped one by one, so that this file proves what it ca
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import ssl
+from http.client import RemoteDisconnected
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from foxtrot.util.classification import Classifier, classify
 from foxtrot.util.errors import FoxtrotError
 
 URL = "binance POST https://api.binance.com/api/v3/order?timestamp=1&signature=abc"
-CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate verify failed")
+UNTRUSTED = "certificate verify failed"
+CERTIFICATE = ssl.SSLCertVerificationError(1, UNTRUSTED)
+DAMAGED = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
 
 
 def like(name: str, *bases: type, **attributes: Any) -> Any:  # Any: a made-up exception
@@ -116,7 +120,10 @@ DENIED = "authentication critical final rejected"
             "connection critical final not_sent none cause",
         ),
         (
-            caused(ccxt("ExchangeError"), like("requests.exceptions.SSLError", OSError)),
+            caused(
+                ccxt("ExchangeError"),
+                like("requests.exceptions.SSLError", OSError, text=UNTRUSTED),
+            ),
             "connection critical final not_sent none cause",
         ),
         (
@@ -252,6 +259,106 @@ def test_a_deprecated_property_is_left_alone() -> None:
 
     assert classify(Deprecated()).context["classified_by"] == "default"
     assert read == []
+
+
+UNKNOWN = "connection high recoverable unknown reconnect"
+
+
+@pytest.mark.parametrize(
+    ("exc", "said"),
+    [
+        # a record that was damaged may have been a part of the answer
+        (like("requests.exceptions.SSLError", OSError, text=DAMAGED), f"{UNKNOWN} cause"),
+        (like("urllib3.exceptions.SSLError", text=DAMAGED), f"{UNKNOWN} cause"),
+        (
+            caused(
+                ccxt("NetworkError"), like("requests.exceptions.SSLError", OSError, text=DAMAGED)
+            ),
+            f"{UNKNOWN} cause",
+        ),
+        # aiohttp copies the arguments: OpenSSL's 1 is no EPERM
+        (
+            caused(like("aiohttp.client_exceptions.ClientOSError", OSError, errno=1), DAMAGED),
+            f"{UNKNOWN} cause",
+        ),
+        # urllib3 says that of a proxy, too, which passed the order on and hung up then
+        (
+            like("requests.exceptions.ProxyError", OSError, text=RemoteDisconnected("x")),
+            f"{UNKNOWN} cause",
+        ),
+        (like("urllib3.exceptions.ProxyError", text=RemoteDisconnected("x")), f"{UNKNOWN} cause"),
+        # who waits for the answer is told that somebody else closed the stream
+        (like("anyio.ClosedResourceError"), f"{UNKNOWN} type"),
+        (like("anyio.WouldBlock"), "system medium recoverable unknown backoff type"),
+        (like("asyncio.queues.QueueShutDown"), "system high final unknown none type"),
+        # over HTTP/2, a reply that came out of order; two cookies of one name in the reply
+        (like("httpx.LocalProtocolError"), "validation medium final unknown none type"),
+        (like("httpx.CookieConflict"), "validation medium final unknown none type"),
+        (
+            like("cryptography.exceptions.InvalidSignature"),
+            "authentication critical final unknown none type",
+        ),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, Exception) else "",
+)
+def test_what_may_come_after_the_venue_acted_leaves_an_order_unknown(
+    exc: Exception, said: str
+) -> None:
+    assert say(classify(exc, operation="order.place")) == said
+
+
+@pytest.mark.parametrize(
+    ("exc", "said"),
+    [
+        (
+            like("requests.exceptions.SSLError", OSError, text=CERTIFICATE),
+            "connection critical final not_sent none cause",
+        ),
+        (
+            like("urllib3.exceptions.SSLError", text=CERTIFICATE),
+            "connection critical final not_sent none cause",
+        ),
+        (
+            like(
+                "urllib3.exceptions.SSLError",
+                text=like("urllib3.util.ssl_match_hostname.CertificateError", ValueError),
+            ),
+            "connection critical final not_sent none cause",
+        ),
+        (
+            like("urllib3.exceptions.SSLError", text="Fingerprints did not match. Expected"),
+            "connection critical final not_sent none type",
+        ),
+        (
+            like(
+                "urllib3.exceptions.ProxyError",
+                text=like("urllib3.exceptions.NewConnectionError"),
+            ),
+            "connection high recoverable not_sent seconds cause",
+        ),
+        (
+            like(
+                "requests.exceptions.ProxyError",
+                OSError,
+                text="Tunnel connection failed: 403 Forbidden",
+            ),
+            "connection high recoverable not_sent seconds type",
+        ),
+        (
+            caused(like("httpx.ConnectError"), OSError(errno.EHOSTUNREACH, "x")),
+            "connection high recoverable not_sent seconds cause",
+        ),
+        (
+            like("aiohttp.client_exceptions.ClientConnectorSSLError", OSError, text=DAMAGED),
+            "connection high recoverable not_sent seconds type",
+        ),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, Exception) else "",
+)
+def test_what_comes_before_anything_leaves_proves_that_nothing_did(
+    exc: Exception, said: str
+) -> None:
+    assert say(classify(exc, operation="order.place")) == said
 
 
 REAL = [

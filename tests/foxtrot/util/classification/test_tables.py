@@ -7,10 +7,11 @@ import dataclasses
 import errno
 import io
 import json
+import queue
 import re
 import ssl
 import urllib.error
-from http.client import RemoteDisconnected
+from http.client import CannotSendRequest, RemoteDisconnected, ResponseNotReady
 from socket import gaierror
 
 import pytest
@@ -92,6 +93,7 @@ def test_every_pattern_compiles_and_every_variant_can_be_reached() -> None:
         ("http", 500, "", "connection high recoverable unknown reconcile"),
         ("http", 503, "", "connection high recoverable unknown reconcile"),
         ("http", 521, "", "connection high recoverable not_sent backoff"),
+        ("http", 522, "", "connection high recoverable unknown reconcile"),
         ("http", 599, "", "connection high recoverable unknown reconcile"),
         (
             "http",
@@ -215,6 +217,8 @@ UNREACHABLE = "connection high recoverable not_sent seconds"
 GARBAGE = "validation high recoverable unknown reconcile"
 BUG = "system high final none none"
 CERTIFICATE = "connection critical final not_sent none"
+NO_ROUTE = "connection high recoverable unknown seconds"
+WAITED = "system medium recoverable none backoff"
 
 
 @pytest.mark.parametrize(
@@ -225,22 +229,35 @@ CERTIFICATE = "connection critical final not_sent none"
         (ConnectionResetError(), RESET),
         (ConnectionRefusedError(), UNREACHABLE),
         (BrokenPipeError(), RESET),
-        (OSError(errno.ENETUNREACH, "x"), UNREACHABLE),
+        (OSError(errno.ENETUNREACH, "x"), NO_ROUTE),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), NO_ROUTE),
+        (
+            urllib.error.URLError(OSError(errno.EHOSTUNREACH, "x")),
+            "connection high recoverable not_sent seconds",
+        ),
         (OSError(errno.EMFILE, "x"), "system high final not_sent none"),
         (OSError(errno.ENOSPC, "x"), "system critical final none none"),
         (OSError("x"), BUG),
-        (OSError("connection timed out"), UNREACHABLE),
+        (OSError("connect timed out"), UNREACHABLE),
         (PermissionError(errno.EACCES, "x"), "system critical final none none"),
         (gaierror(-3, "Temporary failure"), UNREACHABLE),
         (ssl.SSLCertVerificationError(1, "certificate verify failed"), CERTIFICATE),
         (ssl.SSLError(1, "certificate verify failed"), CERTIFICATE),
         (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), RESET),
-        (ssl.SSLWantReadError(), "system medium recoverable not_sent backoff"),
+        (ssl.SSLWantReadError(), WAITED),
+        (ssl.SSLWantWriteError(), WAITED),
+        (BlockingIOError(errno.EAGAIN, "x"), WAITED),
+        (InterruptedError(), WAITED),
+        (queue.Empty(), WAITED),
+        (asyncio.QueueEmpty(), WAITED),
         (asyncio.IncompleteReadError(b"", 3), RESET),
         (asyncio.QueueFull(), "system medium recoverable not_sent backoff"),
         (json.JSONDecodeError("x", "{", 0), GARBAGE),
         (UnicodeDecodeError("utf8", b"x", 0, 1, "bad"), GARBAGE),
+        (UnicodeEncodeError("ascii", "x", 0, 1, "bad"), "validation medium final none none"),
         (RemoteDisconnected("x"), RESET),
+        (ResponseNotReady("Request-sent"), RESET),
+        (CannotSendRequest("Request-sent"), "connection high recoverable not_sent reconnect"),
         (urllib.error.URLError(ConnectionRefusedError()), UNREACHABLE),
         (
             urllib.error.HTTPError("u", 503, "x", {}, io.BytesIO()),  # type: ignore[arg-type]
@@ -278,6 +295,10 @@ def test_an_exception_of_the_standard_library_means_what_the_conventions_say(
         ("request timed out", UNCERTAIN),
         ("connection reset by peer", RESET),
         ("connect: connection refused", UNREACHABLE),
+        ("cannot connect to host: No route to host", UNREACHABLE),
+        ("[Errno 113] No route to host", RESET),
+        ("[Errno 110] Connection timed out", UNCERTAIN),
+        ("the connection is closed", RESET),
         ("Order 7 does not exist", "order_execution high recoverable rejected reconcile"),
         (
             "timestamp is outside of the recvWindow",
