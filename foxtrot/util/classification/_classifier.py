@@ -106,12 +106,10 @@ class Classifier:
             raise exc
         if isinstance(exc, FoxtrotError):
             return _told(exc, adapter, operation)
-        text = evidence.text_of(exc)
-        finding = self._find(exc, text)
         error = self._error(
-            finding,
-            f"{type(exc).__name__}: {text}" if text else type(exc).__name__,
-            headers=next(self._headers(exc), None),
+            self._find(exc, evidence.text_of(exc)),
+            _reason(exc),
+            wait=self._wait(exc),
             adapter=adapter,
             operation=operation,
             context={"cause_type": f"{type(exc).__module__}.{type(exc).__qualname__}"},
@@ -149,10 +147,11 @@ class Classifier:
                 f"expected source to be one of {sorted(self.tables)}, got source={source!r}; "
                 "register a table of your own with Classifier().with_table(source, table)"
             )
+        reason = f"{source} {code}: {message}" if message else f"{source} {code}"
         return self._error(
             self._find_code(source, code, message),
-            f"{source} {code}: {message}" if message else f"{source} {code}",
-            headers=headers,
+            reason,
+            wait=evidence.wait_named(headers, reason, self.clock.wall()),
             adapter=adapter,
             operation=operation,
             context={"code": _normal(code), "source": source},
@@ -163,7 +162,7 @@ class Classifier:
         finding: _Finding,
         reason: str,
         *,
-        headers: Mapping[str, Any] | None,
+        wait: float | None,
         adapter: str | None,
         operation: str | None,
         context: Mapping[str, Any],
@@ -180,7 +179,7 @@ class Classifier:
                 "quota": _quota(finding.entry, reason),
             },
             outcome=settled_outcome(finding.entry, operation, is_answer=finding.is_answer),
-            wait=evidence.wait_named(headers, reason, self.clock.wall()),
+            wait=wait,
             clock=self.clock,
         )
 
@@ -256,12 +255,7 @@ class Classifier:
 
     def _worst_of(self, group: ExceptionGroup[Exception]) -> _Finding:
         """The gravest member decides; one whose outcome is unknown makes the whole unknown."""
-        found = [
-            _Finding(_entry_of(e), "cause")
-            if isinstance(e, FoxtrotError)
-            else self._find(e, evidence.text_of(e))
-            for e in group.exceptions
-        ]
+        found = [self._find_member(e) for e in group.exceptions]
         worst = max(
             found, key=lambda f: (_BY_SEVERITY.index(f.entry.severity), not f.entry.recoverable)
         )
@@ -269,11 +263,32 @@ class Classifier:
             return replace(worst, entry=worst.entry.but(outcome=Outcome.UNKNOWN))
         return worst
 
-    def _headers(self, exc: BaseException) -> Iterator[Mapping[str, Any]]:
-        for link in (exc, *evidence.causes(exc)):
-            headers = evidence.headers_of(link)
-            if headers is not None:
-                yield headers
+    def _find_member(self, exc: Exception) -> _Finding:
+        if isinstance(exc, FoxtrotError):
+            return _Finding(_entry_of(exc), "cause")
+        return self._find(exc, evidence.text_of(exc))
+
+    def _wait(self, exc: Exception) -> float | None:
+        """Seconds that the venue asked to wait: the latest that it named to `exc` or a cause."""
+        named = [self._named_to(link) for link in (exc, *evidence.causes(exc))]
+        if isinstance(exc, ExceptionGroup):
+            named += self._waits_of_members(exc)
+        return max((seconds for seconds in named if seconds is not None), default=None)
+
+    def _named_to(self, exc: BaseException) -> float | None:
+        if isinstance(exc, FoxtrotError):
+            return exc.retry_after if _is_named(exc) else None
+        return evidence.wait_named(evidence.headers_of(exc), _reason(exc), self.clock.wall())
+
+    def _waits_of_members(self, group: ExceptionGroup[Exception]) -> list[float | None]:
+        named = [self._wait(member) for member in group.exceptions]
+        if all(seconds is None for seconds in named):
+            return []
+        # A member that was told nothing waits a time of its own, which no other's may shorten.
+        return [
+            self._find_member(member).entry.seconds if seconds is None else seconds
+            for member, seconds in zip(group.exceptions, named, strict=True)
+        ]
 
     def _type_rule(self, exc: BaseException) -> Rule | None:
         table = self.tables["type"]
@@ -315,6 +330,18 @@ def classify_code(
 
 def _quota(entry: Entry, text: str) -> Mapping[str, int] | None:
     return evidence.quota_named(text) if entry.category is ErrorCategory.RATE_LIMIT else None
+
+
+def _reason(exc: BaseException) -> str:
+    text = evidence.text_of(exc)
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def _is_named(error: FoxtrotError) -> bool:
+    """Whether the venue named its `retry_after`; of a limit that nobody classified, it did."""
+    is_limit = error.category is ErrorCategory.RATE_LIMIT
+    source = error.context.get("retry_after_source", "venue" if is_limit else "default")
+    return bool(source == "venue")
 
 
 def _told(error: FoxtrotError, adapter: str | None, operation: str | None) -> FoxtrotError:

@@ -39,10 +39,16 @@ _VENUE_TEXT = re.compile(r"""\\?["']msg\\?["']\s*:\s*\\?["']((?:[^"'\\]|\\.|'(?=
 _CCXT_STATUS = re.compile(r"^\w+ (?:[A-Z]+ \S+ )?([1-5]\d\d) ")
 _CCXT_VENUE = re.compile(r"^(\w+)\s")
 _BAN = re.compile(r"\bban(?:ned)?\b\D{0,20}\buntil\b\D{0,5}(\d{10}(?:\d{3})?)\b", re.IGNORECASE)
+# `1m30s` and `1 hour and 5 minutes`, or a number alone: seconds.
+_NUMBER = r"(\d{1,6}(?:\.\d+)?)"
+_UNIT = r"(ms|msecs?|milli\w*|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])"
+_WAIT_PART = re.compile(rf"{_NUMBER}\s*{_UNIT}", re.IGNORECASE)
 _WAIT_TEXT = re.compile(
-    r"(?:retry|try again)[\s_-]*(?:after|in)\"?[:=]?\s*(\d{1,6}(?:\.\d+)?)(?![\d.])\s*(ms|milli)?",
+    r"(?:retry|try again)[\s_-]*(?:after|in)\"?[:=]?\s*"
+    rf"(?:(?P<parts>(?:{_NUMBER}\s*{_UNIT}\s*(?:and\s+)?)+)|(?P<alone>{_NUMBER})(?!\d|\.\d))",
     re.IGNORECASE,
 )
+_SECONDS_IN = (("ms", 0.001), ("milli", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400))
 # Counts of requests only. Request weight, which venues limit too, is not a count of anything.
 _QUOTA_TEXT = re.compile(
     r"\b(\d{1,6}) (?:times|orders|requests) (?:every|in|per|within) (?:any )?"
@@ -197,7 +203,15 @@ def _ban_wait(text: str, now: dt.datetime) -> float | None:
 
 def _text_wait(text: str) -> float | None:
     found = _WAIT_TEXT.search(text)
-    return None if found is None else float(found[1]) / (1000 if found[2] else 1)
+    if found is None:
+        return None
+    if found["parts"] is None:
+        return float(found["alone"])
+    return sum(float(n) * _seconds_in(unit) for n, unit in _WAIT_PART.findall(found["parts"]))
+
+
+def _seconds_in(unit: str) -> float:
+    return next(seconds for start, seconds in _SECONDS_IN if unit.lower().startswith(start))
 
 
 def quota_named(text: str) -> Mapping[str, int] | None:

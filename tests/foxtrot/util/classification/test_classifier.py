@@ -17,6 +17,7 @@ from foxtrot.util.errors import (
     ErrorSeverity,
     FoxtrotError,
     Outcome,
+    RateLimitError,
     UnknownOrderError,
 )
 
@@ -253,6 +254,26 @@ def test_a_refusal_is_one_whatever_was_asked(operation: str | None) -> None:
         ({"Retry-After": "90"}, "IP banned until 1767312045000", 90.0),
         ({}, "please try again in 12 seconds", 12.0),
         ({}, "retry after 1500ms", 1.5),
+        ({}, "retry after 1500 milliseconds", 1.5),
+        ({}, "retry after 1500 msec", 1.5),
+        ({}, "Too many requests, retry-after: 90s", 90.0),
+        ({}, "please try again in 15 minutes.", 900.0),
+        ({}, "retry after 1 min", 60.0),
+        ({}, "retry after 2.5m", 150.0),
+        ({}, "try again in 3 mins", 180.0),
+        ({}, "try again in 2 hours", 7200.0),
+        ({}, "retry_after=1h, or never", 3600.0),
+        ({}, "try again in 1 hr", 3600.0),
+        ({}, "try again in 2 hrs", 7200.0),
+        ({}, "Please try again in 1m30.5s. Visit", 90.5),
+        ({}, "try again in 1 hour and 5 minutes, or in 2 hours", 3900.0),
+        ({}, "try again in 1 day", 86400.0),
+        ({}, "retry after 30.", 30.0),
+        ({}, "retry after 4 more requests", 4.0),
+        ({}, "retry after 4 half-lives", 4.0),
+        ({}, "retry after 4mx", 4.0),
+        ({}, "retry after 12 MINUTES", 720.0),
+        ({"Retry-After": "90"}, "try again in 1 minute", 90.0),
     ],
 )
 def test_the_wait_is_the_latest_that_the_venue_named(
@@ -291,6 +312,52 @@ def test_headers_are_found_on_the_response_of_a_cause() -> None:
     error = classify(linked(RuntimeError("y"), cause))
     assert (error.category, error.retry_after) == (ErrorCategory.RATE_LIMIT, 9.0)
     assert (error.context["classified_by"], error.context["code"]) == ("cause", 429)
+
+
+def replied(status: int, **headers: str) -> Exception:
+    """What a client library raises for a reply."""
+    exc = Exception("x")
+    exc.status, exc.headers = status, {k.replace("_", "-"): v for k, v in headers.items()}  # type: ignore[attr-defined]
+    return exc
+
+
+LIMITED = replied(429, Retry_After="3600")
+BANNED = Exception("IP banned until 1767312045000")
+
+
+@pytest.mark.parametrize(
+    ("members", "seconds"),
+    [
+        ([LIMITED], 3600.0),
+        ([BANNED], 45.0),
+        ([BANNED, LIMITED], 3600.0),
+        ([LIMITED, BANNED], 3600.0),
+        ([ConnectionResetError(), LIMITED], 3600.0),
+        ([ExceptionGroup("inner", [TimeoutError(), linked(RuntimeError(), LIMITED)])], 3600.0),
+        ([RateLimitError("binance", 90.0), ConnectionResetError()], 90.0),
+        ([AT_NOW.classify(LIMITED), ConnectionResetError()], 3600.0),
+        ([AT_NOW.classify_code("http", 429, "retry after 90"), TimeoutError()], 90.0),
+    ],
+)
+def test_a_group_waits_for_the_latest_that_a_member_was_told(
+    members: list[Exception], seconds: float
+) -> None:
+    """Out of an asyncio.TaskGroup a ban comes as a group."""
+    error = AT_NOW.classify(ExceptionGroup("g", members))
+    assert (error.retry_after, error.context["retry_after_source"]) == (seconds, "venue")
+
+
+def test_in_a_group_nobody_is_told_less_than_alone() -> None:
+    ban, limit = replied(418), replied(429, Retry_After="1")
+    assert AT_NOW.classify(ExceptionGroup("g", [ban, limit])).retry_after == 120.0
+    alone = AT_NOW.classify(ExceptionGroup("g", [ban]))
+    assert (alone.retry_after, alone.context["retry_after_source"]) == (120.0, "default")
+    own = AdapterConnectionError("binance", "down", retry_after=300.0)
+    assert AT_NOW.classify(ExceptionGroup("g", [own, limit])).retry_after == 300.0
+
+
+def test_what_the_venue_said_to_a_cause_counts() -> None:
+    assert AT_NOW.classify(linked(RuntimeError("it failed"), BANNED)).retry_after == 45.0
 
 
 # --- causes ---------------------------------------------------------------------------------------
