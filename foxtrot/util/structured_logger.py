@@ -137,7 +137,7 @@ class StructuredLogger:
             "timestamp": self._clock.wall().isoformat(),
             "level": level_name,
             "logger": self.name,
-            "message": jsonable(str(message)),
+            "message": str(jsonable(message)),
             "context": jsonable(merged),
         }
         return str(_render(None, level_name, record))

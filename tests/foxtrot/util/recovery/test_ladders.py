@@ -210,6 +210,27 @@ def test_step_that_raises_has_failed_and_the_next_is_taken(scene):
     assert [e.reason for e in s.events if e.kind == "step_failed"] == ["ZeroDivisionError: x"] * 2
 
 
+def test_step_that_raises_what_cannot_describe_itself_has_failed_too(scene):
+    """And a secret in what it says is redacted."""
+
+    class Odd(ConnectionError):
+        def __str__(self):
+            raise AttributeError("no reply came")
+
+    async def body(s):
+        s.executor.raises = Odd()
+        assert not await s.handle(attempts=1)
+        s.executor.raises = OSError("GET /order?signature=abc")
+        assert not await s.handle(attempts=1)
+
+    s = scene(body, supported=(RecoveryAction.RETRY, RecoveryAction.RECONNECT))
+    assert s.executor.actions == ["retry", "reconnect"] * 2
+    assert [e.reason for e in s.events if e.kind == "step_failed"] == [
+        *["Odd: <Odd whose __str__ raised AttributeError>"] * 2,
+        *["OSError: GET /order?signature=[redacted]"] * 2,
+    ]
+
+
 def test_waiting_is_not_recovery(scene):
     """After the wait that a rate limit asks for, the outside must confirm."""
 
