@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from foxtrot.server.engine import MainEngine
-from foxtrot.server.orders import by_id
+from foxtrot.server.reconciling import by_id
 from foxtrot.util.clock import Clock
 from foxtrot.util.constants import Status
 from foxtrot.util.event import EVENT_ORDER, EVENT_TRADE, Event

@@ -19,6 +19,7 @@ from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.fills import FillFetcher
 from foxtrot.server.oms import Oms
 from foxtrot.server.policy import EnginePolicy, Lane
+from foxtrot.server.reconciling import Reconciler, by_id
 from foxtrot.util.clock import Clock
 from foxtrot.util.constants import Status
 from foxtrot.util.errors import (
@@ -31,7 +32,7 @@ from foxtrot.util.errors import (
 from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TradeData
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["Diverted", "OrderPipeline", "by_id", "named"]
+__all__ = ["Diverted", "OrderPipeline", "named"]
 
 # A "not found" is final only this long after the request's lifetime: the venue's clock and ours
 # differ by a little, and the lifetime is judged by the venue's.
@@ -85,8 +86,17 @@ class OrderPipeline:
         self._resolving: dict[str, None] = {}
         self._sent: dict[str, _Sent] = {}
         self._unwanted: dict[str, None] = {}
-        self._reconciled_at: dict[str, float] = {}
         self._fills = FillFetcher(oms, clock=clock, apply=self.apply_trade, spawn=spawn)
+        self._reconciler = Reconciler(
+            oms,
+            self._fills,
+            policy=policy,
+            clock=clock,
+            apply=self.apply_order,
+            missed=self._missed,
+            is_sending=self._sending.__contains__,
+            is_resolving=self._resolving.__contains__,
+        )
 
     async def send(
         self,
@@ -198,21 +208,7 @@ class OrderPipeline:
         Raises:
             FoxtrotError: The venue could not be asked. Nothing was changed by what did not come.
         """
-        before = self._unsettled(connection)
-        listed = await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
-        for order in listed:
-            self.apply_order(connection, order)
-        seen = {order.vt_orderid for order in listed}
-        for vt_orderid, order in self._unsettled(connection).items():
-            if vt_orderid in seen:
-                continue
-            if not connection.adapter.lists_ended:
-                await self._ask_after(connection, order)
-            elif vt_orderid in before:  # what was sent since need not have been there to be listed
-                self._missed(connection, order)
-        for symbol in self._symbols(connection):
-            await self._fills.fetch(connection, symbol)
-        self._reconciled_at[connection.name] = self._clock.now()
+        await self._reconciler.reconcile(connection)
 
     def apply_order(self, connection: AdapterConnection, order: OrderData) -> None:
         """Take evidence about an order, from wherever it came."""
@@ -236,17 +232,7 @@ class OrderPipeline:
 
     def needs_reconcile(self, adapter_name: str) -> bool:
         """Whether an order lacks fills, hangs unknown, or is open and was not compared for long."""
-        since = self._clock.now() - self._reconciled_at.get(adapter_name, -math.inf)
-        is_due = since >= self._policy.reconcile_interval
-        return any(
-            is_due
-            or (
-                self._oms.lacks_fills(order)
-                and not self._fills.is_seen_to(adapter_name, order.symbol)
-            )
-            or (order.status is Status.UNKNOWN and order.vt_orderid not in self._resolving)
-            for order in self._oms.unsettled(adapter_name)
-        )
+        return self._reconciler.is_needed(adapter_name)
 
     async def _submit(
         self,
@@ -407,26 +393,11 @@ class OrderPipeline:
             self._publish(order)
         self._sent[vt_orderid] = _Sent(request, before.first_at if before else now, now)
 
-    async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
-        query = by_id(order)
-        found = await connection.guard.probe(
-            "order.query", lambda: connection.adapter.query_order(query)
-        )
-        if found is not None:
-            self.apply_order(connection, found)
-        else:
-            self._missed(connection, order)
-
     def _missed(self, connection: AdapterConnection, order: OrderData) -> None:
         """The venue does not know an order that we may have sent."""
         if not self._known(order).status.is_final:
             self._settle(order, Status.UNKNOWN)
             self.resolve_later(connection, order)
-
-    def _unsettled(self, connection: AdapterConnection) -> dict[str, OrderData]:
-        """What may still change, by id; what is being sent just now will be heard of."""
-        orders = self._oms.unsettled(connection.name)
-        return {o.vt_orderid: o for o in orders if o.vt_orderid not in self._sending}
 
     def _settle(self, order: OrderData, status: Status) -> None:
         changed = self._oms.settle(order.vt_orderid, status)
@@ -442,16 +413,6 @@ class OrderPipeline:
 
     def _known(self, order: OrderData) -> OrderData:
         return self._oms.order(order.vt_orderid) or order
-
-    def _symbols(self, connection: AdapterConnection) -> tuple[str, ...]:
-        """What the account may hold: what was traded here, or before a restart, by subscription."""
-        subscribed = (request.symbol for request in connection.subscriptions)
-        return tuple(dict.fromkeys((*self._oms.symbols(connection.name), *subscribed)))
-
-
-def by_id(order: OrderData) -> CancelRequest:
-    """How to ask about an order."""
-    return CancelRequest(symbol=order.symbol, exchange=order.exchange, orderid=order.orderid)
 
 
 def named(request: OrderRequest, reference: str) -> OrderRequest:

@@ -9,8 +9,8 @@ from typing import Any
 
 from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.oms import Oms
-from foxtrot.server.orders import by_id
 from foxtrot.server.policy import EnginePolicy
+from foxtrot.server.reconciling import by_id
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import FoxtrotError
 from foxtrot.util.object import CancelRequest, OrderData

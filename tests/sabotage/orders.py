@@ -13,6 +13,7 @@ from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.inbox import Inbox
 from foxtrot.server.oms import Oms
 from foxtrot.server.orders import OrderPipeline
+from foxtrot.server.reconciling import Reconciler
 from foxtrot.util.constants import Direction, Status
 from foxtrot.util.errors import ErrorCategory, FoxtrotError, Outcome
 from foxtrot.util.retry import OperationKind
@@ -187,7 +188,7 @@ def reconcile_skips_the_orders(mp):
         for symbol in self._symbols(connection):
             await self._fills.fetch(connection, symbol)
 
-    mp.setattr(OrderPipeline, "reconcile", reconcile)
+    mp.setattr(Reconciler, "reconcile", reconcile)
 
 
 @ROOM("fills_in_disorder", "positions_equal_fills")
@@ -217,11 +218,14 @@ def a_failed_look_up_reads_as_empty(mp):
 
         return ask
 
-    async def ask_after(self, _connection, order):
-        self._settle(order, Status.CANCELLED)
+    async def ask_after(self, connection, order):
+        self._missed(connection, order)
 
     wrap(mp, SimulatedAdapter, "query_open_orders", make)
-    mp.setattr(OrderPipeline, "_ask_after", ask_after)
+    mp.setattr(Reconciler, "_ask_after", ask_after)
+    mp.setattr(
+        OrderPipeline, "_missed", lambda self, _, order: self._settle(order, Status.CANCELLED)
+    )
 
 
 @ROOM("fills_in_disorder", "no_order_comes_back_to_life")

@@ -67,8 +67,8 @@ TRAPS = (
     Trap(
         row="§2.22 restart",
         without="adoption of what is open when it comes up",
-        file=PIPELINE,
-        old="        for order in listed:\n            self.apply_order(connection, order)\n",
+        file="foxtrot/server/reconciling.py",
+        old="        for order in listed:\n            self._apply(connection, order)\n",
         new="",
         tests=(
             f"{ENGINE}::test_restarted_process_adopts_what_is_open_and_what_was_filled",
