@@ -163,8 +163,9 @@ class AdapterGuard:
             deadline: Seconds for everything together; the lane's own when left out.
             urgency: Whose place it takes in the gate's line; the lane's own when left out.
             admit: Raises a FoxtrotError with outcome NOT_SENT when the attempt may not go now.
-            leave: Asked whenever a waiting call is stirred; what it raises ends the call. A call
-                is never stirred while an attempt of it is under way.
+            leave: Asked before a call waits for its next attempt, and whenever it is stirred while
+                it waits; what it raises ends the call. It is never asked while an attempt is under
+                way.
 
         Raises:
             FoxtrotError: The last attempt's own error; its `outcome` says what is known.
@@ -196,6 +197,7 @@ class AdapterGuard:
             else:
                 self._ended(operation, tries, RetryEventKind.SUCCEEDED)
                 return result
+            leave()  # stirred while its attempt was under way, it did not hear of it
             if not lines_up:
                 await self._rest(delay, leave)
 
@@ -246,13 +248,13 @@ class AdapterGuard:
         self.order_gate.restore(data.get("order_gate") or {})
 
     async def _rest(self, seconds: float, leave: Callable[[], None]) -> None:
-        """Sleep; or, stirred, let `leave` decide whether to sleep on."""
+        """Sleep; `leave` decides, when stirred, whether to sleep on, and at the end, to go on."""
         ends_at = self._clock.now() + seconds
         while (left := ends_at - self._clock.now()) > _NOISE:
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._stirred.wait()
-                leave()
+            leave()
 
     async def _pass_gates(
         self, lane: Lane, urgency: Lane, ends_at: float, leave: Callable[[], None]

@@ -20,6 +20,7 @@ from foxtrot.util.errors import (
 )
 from foxtrot.util.event import EVENT_ORDER
 from foxtrot.util.recovery import RecoveryAction
+from harness.network import Delay
 from harness.venue import Reject
 
 
@@ -254,6 +255,27 @@ def test_order_that_waits_at_a_closed_gate_goes_along(play):
     bench = play(body, standby=True)
     assert len(bench.sent("order.place")) == 1
     assert bench.booked("ALPHA") == []
+
+
+def test_order_that_is_refused_after_the_switch_goes_along(play, tools):
+    """It was under way when the switch came, and waits only now."""
+
+    async def body(bench):
+        bench.link.rules["slow"] = tools.Rule(sending=tools.on(Operation.PLACE_ORDER, Delay(1.0)))
+        bench.venue.impose(
+            "limit", Reject(code=-1003, message="Too many requests.", status=429, retry_after=15.0)
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.5)
+        bench.engine.switch("ALPHA", "BETA")
+        began = bench.now
+        assert await sending == "BETA.o1"
+        assert bench.now - began < 1.0
+        bench.venue.lift("limit")
+        bench.engine.switch("ALPHA", None)
+
+    bench = play(body, standby=True)
+    assert moves(bench) == [("o1", "ALPHA", "BETA")]
 
 
 def test_order_of_unknown_outcome_goes_nowhere(play, tools):

@@ -165,6 +165,57 @@ def test_stirred_order_leaves_the_line_of_its_own_gate(scene):
 
 
 @pytest.mark.parametrize(
+    "refusal",
+    [AdapterConnectionError("A", "refused", outcome=Outcome.NOT_SENT), too_many(10.0)],
+    ids=["connection", "rate"],
+)
+def test_order_that_was_stirred_while_its_attempt_was_under_way_does_not_wait_for_another(
+    scene, refusal
+):
+    """By the time that it is refused nobody stirs it any more."""
+
+    async def body(s):
+        async def attempt():
+            s.attempts.append(s.loop.time())
+            await s.clock.sleep(1.0)
+            raise refusal
+
+        wanted = [True]
+
+        def leave():
+            if not wanted[0]:
+                raise LookupError
+
+        sending = asyncio.create_task(
+            s.guard.call(Lane.ORDERS, "order.place", attempt, kind=ONCE, leave=leave)
+        )
+        await s.clock.sleep(0.5)
+        wanted[0] = False
+        s.guard.stir()
+        with pytest.raises(LookupError):
+            await sending
+        assert s.loop.time() == 1.0
+
+    assert scene(body).attempts == [0.0]
+
+
+def test_order_asks_once_more_at_the_end_of_its_rest(scene):
+    """Who stirs it at the very moment at which it wakes by itself is heard as well."""
+
+    async def body(s):
+        def leave():
+            if s.loop.time() > 0.0:
+                raise LookupError
+
+        refused = AdapterConnectionError("A", "refused", outcome=Outcome.NOT_SENT)
+        order = {"lane": Lane.ORDERS, "operation": "order.place", "kind": ONCE}
+        with pytest.raises(LookupError):
+            await s.call(refused, **order, leave=leave)
+
+    assert scene(body).attempts == [0.0]
+
+
+@pytest.mark.parametrize(
     ("lane", "outcome"), [(Lane.QUERIES, Outcome.NONE), (Lane.CANCELS, Outcome.NOT_SENT)]
 )
 def test_attempt_of_several_requests_goes_no_further_once_the_gate_has_closed(scene, lane, outcome):
