@@ -45,6 +45,10 @@ class Diverted(Exception):
     """Raised out of `send` for an order that waited, never left, and has to go elsewhere now."""
 
 
+class _Unwanted(Exception):
+    """Raised out of the wait of an order that was cancelled meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """A request that may have reached the venue, and when it left first and last."""
@@ -147,8 +151,7 @@ class OrderPipeline:
         """
         vt_orderid = f"{connection.name}.{request.orderid}"
         ends_at = self._clock.now() + self._policy.deadlines[Lane.CANCELS]
-        if vt_orderid in self._sent:
-            self._unwanted[vt_orderid] = None  # should it turn out not to be there, it stays so
+        self._note_unwanted(connection, vt_orderid)
         try:
             order = await connection.guard.call(
                 Lane.CANCELS,
@@ -254,6 +257,11 @@ class OrderPipeline:
             connection.expect_report(sent_at)
             return acknowledged
 
+        def leave_if_unwanted() -> None:
+            if vt_orderid in self._unwanted:
+                raise _Unwanted
+            leave()
+
         self._sending[vt_orderid] = None
         try:
             ack = await connection.guard.call(
@@ -263,10 +271,12 @@ class OrderPipeline:
                 kind=OperationKind.NOT_IDEMPOTENT,
                 deadline=deadline,
                 admit=connection.require_ready,
-                leave=leave,
+                leave=leave_if_unwanted,
             )
         except FoxtrotError as error:
             self._send_failed(connection, order, error)
+        except _Unwanted:
+            self._send_failed(connection, order, self._was_cancelled(order))
         except Diverted:
             self._sent.pop(vt_orderid, None)
             self._oms.withdraw(vt_orderid)
@@ -292,6 +302,15 @@ class OrderPipeline:
             return
         self._settle(order, Status.REJECTED)
         raise error
+
+    def _was_cancelled(self, order: OrderData) -> OrderRejectionError:
+        return OrderRejectionError(
+            order.orderid,
+            "it was cancelled while it waited to be sent",
+            outcome=Outcome.NOT_SENT,
+            clock=self._clock,
+            context={"adapter": order.adapter_name},
+        )
 
     def _send_abandoned(self, connection: AdapterConnection, order: OrderData) -> None:
         """The caller was cancelled. What left may execute; what did not leave never will."""
@@ -385,6 +404,14 @@ class OrderPipeline:
         else:
             limit = min(left, self._policy.deadlines[Lane.ORDERS])
             await self._submit(connection, sent.request, order, deadline=limit)
+
+    def _note_unwanted(self, connection: AdapterConnection, vt_orderid: str) -> None:
+        """An order that is cancelled, and turns out not to be at the venue, stays so."""
+        is_sending = vt_orderid in self._sending
+        if (is_sending or vt_orderid in self._sent) and not self._oms.is_at_venue(vt_orderid):
+            self._unwanted[vt_orderid] = None
+        if is_sending:
+            connection.guard.stir()
 
     def _note_sent(self, order: OrderData, request: OrderRequest) -> None:
         now, vt_orderid = self._clock.now(), order.vt_orderid

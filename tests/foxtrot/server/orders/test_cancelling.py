@@ -9,8 +9,9 @@ import pytest
 from foxtrot.server.policy import BreakerPolicy, EnginePolicy, Lane
 from foxtrot.util.circuit_breaker import CircuitState
 from foxtrot.util.constants import Status
-from foxtrot.util.errors import FoxtrotError, OrderRejectionError, RateLimitError
+from foxtrot.util.errors import FoxtrotError, OrderRejectionError, Outcome, RateLimitError
 from harness.network import Delay
+from harness.venue import Reject
 
 from .stories import CANCEL, PLACE, QUERY, story_of
 
@@ -138,3 +139,133 @@ def test_unknown_order_that_was_to_be_cancelled_is_not_sent_again(play, tools):
     bench = play(body)
     assert story_of(bench, "o1") == ["SUBMITTING", "UNKNOWN", "REJECTED"]
     assert len(bench.sent("order.place")) == 1
+
+
+async def cancel_in_vain(bench, reference):
+    """The venue does not know the order."""
+    with pytest.raises(OrderRejectionError):
+        await bench.engine.cancel_order(bench.by_id(reference), "ALPHA")
+
+
+async def is_refused_as_cancelled(sending):
+    with pytest.raises(OrderRejectionError, match="cancelled") as caught:
+        await sending
+    return caught.value.outcome is Outcome.NOT_SENT
+
+
+def test_order_that_is_cancelled_between_two_tries_is_not_tried_again(play, tools):
+    """It would be in the market after all, some seconds after its owner took it back."""
+
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(
+            sending=tools.on(PLACE, tools.Fail(tools.refused), count=4)
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.3)
+        bench.tries = len(bench.sent("order.place"))
+        bench.link.rules.clear()
+        began = bench.now
+        await cancel_in_vain(bench, "o1")
+        assert await is_refused_as_cancelled(sending)
+        assert bench.now - began < 0.1
+        await bench.clock.sleep(20)
+
+    bench = play(body)
+    assert len(bench.sent("order.place")) == bench.tries
+    assert story_of(bench, "o1") == ["SUBMITTING", "REJECTED"]
+
+
+@pytest.mark.parametrize("held_by", ["readiness", "gate", "breaker"])
+def test_order_that_is_cancelled_before_it_left_never_leaves(play, held_by):
+    async def body(bench):
+        guard = bench.connection.guard
+        if held_by == "readiness":
+            bench.connection.ready = False
+        elif held_by == "gate":
+            guard.order_gate.hold(RateLimitError("ALPHA", retry_after=3.0))
+        else:
+            guard.breakers[Lane.ORDERS].force_open()
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.1)
+        await cancel_in_vain(bench, "o1")
+        assert await is_refused_as_cancelled(sending)
+        bench.connection.ready = True
+        guard.breakers[Lane.ORDERS].reset()
+        await bench.clock.sleep(20)
+        assert bench.engine.pipeline._unwanted == {}
+
+    bench = play(body)
+    assert bench.sent("order.place") == []
+    assert story_of(bench, "o1") == ["REJECTED"]
+
+
+def test_order_that_is_cancelled_while_a_try_is_under_way_is_not_tried_again(play, tools):
+    async def body(bench):
+        bench.venue.impose(
+            "limit", Reject(code=-1003, message="Too many requests.", status=429, retry_after=3.0)
+        )
+        bench.link.rules["slow"] = tools.Rule(sending=tools.on(PLACE, Delay(1.0)))
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.5)
+        cancelling = asyncio.create_task(bench.engine.cancel_order(bench.by_id("o1"), "ALPHA"))
+        assert await is_refused_as_cancelled(sending)
+        bench.venue.lift("limit")
+        await asyncio.gather(cancelling, return_exceptions=True)
+        await bench.clock.sleep(20)
+
+    assert len(play(body).sent("order.place")) == 1
+
+
+def test_unknown_order_that_is_cancelled_while_its_resend_waits_is_not_sent_again(play, tools):
+    """The look-ups go on, and find that it never arrived."""
+    places = []
+
+    def lost_and_then_refused(request):
+        if request.operation is not PLACE:
+            return None
+        places.append(request)
+        return tools.Fail(tools.reset if len(places) == 1 else tools.refused)
+
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(sending=lost_and_then_refused)
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        while len(places) < 2:
+            await bench.clock.sleep(0.05)
+        bench.link.rules.clear()
+        await cancel_in_vain(bench, "o1")
+        await bench.clock.sleep(30)
+
+    bench = play(body)
+    assert len(bench.sent("order.place")) == 2
+    assert story_of(bench, "o1") == ["SUBMITTING", "UNKNOWN", "REJECTED"]
+
+
+def test_cancelled_order_does_not_go_to_the_standby(play):
+    async def body(bench):
+        bench.connection.ready = False
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.1)
+        cancelling = asyncio.create_task(bench.engine.cancel_order(bench.by_id("o1"), "ALPHA"))
+        await asyncio.sleep(0)
+        bench.engine.switch("ALPHA", "BETA")
+        assert await is_refused_as_cancelled(sending)
+        await asyncio.gather(cancelling, return_exceptions=True)
+        assert bench.engine.pipeline._unwanted == {}
+        bench.engine.switch("ALPHA", None)
+
+    assert play(body, standby=True).booked("BETA") == []
+
+
+def test_cancel_of_an_order_that_showed_itself_leaves_no_note_behind(play, tools):
+    """Its acknowledgement may still be under way when it is over already."""
+
+    async def body(bench):
+        bench.link.rules["slow"] = tools.Rule(replying=tools.on(PLACE, Delay(3.0)))
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1", price=0), "ALPHA"))
+        await bench.clock.sleep(1.0)
+        assert bench.status("o1") == "ALLTRADED"
+        await bench.engine.cancel_order(bench.by_id("o1"), "ALPHA")
+        await sending
+        assert bench.engine.pipeline._unwanted == {}
+
+    play(body)
