@@ -35,7 +35,6 @@ class Oms:
         self._trades_of: dict[str, list[tuple[str, str, str]]] = {}
         self._filled: dict[str, float] = {}
         self._positions: dict[tuple[str, str], float] = {}
-        self._symbols: dict[str, dict[str, None]] = {}
         self._used_orders = _UsedIds()
         self._used_trades = _UsedIds()
 
@@ -52,8 +51,14 @@ class Oms:
         return tuple(o for o in self._unsettled.values() if o.adapter_name == adapter_name)
 
     def symbols(self, adapter_name: str) -> tuple[str, ...]:
-        """The symbols that the adapter ever had an order in."""
-        return tuple(self._symbols.get(adapter_name, ()))
+        """The symbols that the adapter holds something in, or an order that may still change."""
+        held = (
+            vt_symbol.rpartition(".")[0]
+            for (name, vt_symbol), volume in self._positions.items()
+            if name == adapter_name and abs(volume) > _VOLUME_TOLERANCE
+        )
+        changing = (order.symbol for order in self.unsettled(adapter_name))
+        return tuple(dict.fromkeys((*changing, *held)))
 
     def position(self, adapter_name: str, vt_symbol: str) -> float:
         """The signed volume that the adapter's fills add up to."""
@@ -153,7 +158,6 @@ class Oms:
     def _store(self, order: OrderData) -> None:
         vt_orderid = order.vt_orderid
         self._orders[vt_orderid] = order
-        self._symbols.setdefault(order.adapter_name, {})[order.symbol] = None
         self._track(vt_orderid)
 
     def _track(self, vt_orderid: str) -> None:

@@ -58,19 +58,10 @@ class Reconciler:
         Raises:
             FoxtrotError: The venue could not be asked. Nothing was changed by what did not come.
         """
-        before = self._unsettled(connection)
-        listed = await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
-        for order in listed:
-            self._apply(connection, order)
-        seen = {order.vt_orderid for order in listed}
-        for vt_orderid, order in self._unsettled(connection).items():
-            if vt_orderid in seen:
-                continue
-            if not connection.adapter.lists_ended:
-                await self._ask_after(connection, order)
-            elif vt_orderid in before:  # what was sent since need not have been there to be listed
-                self._missed(connection, order)
-        for symbol in self._symbols(connection):
+        symbols = self._symbols(connection)
+        await self._compare_orders(connection)
+        # Those from before as well: what has just ended may lack fills that nobody told of.
+        for symbol in dict.fromkeys((*symbols, *self._symbols(connection))):
             await self._fills.fetch(connection, symbol)
         self._reconciled_at[connection.name] = self._clock.now()
 
@@ -88,6 +79,20 @@ class Reconciler:
             for order in self._oms.unsettled(adapter_name)
         )
 
+    async def _compare_orders(self, connection: AdapterConnection) -> None:
+        before = self._unsettled(connection)
+        listed = await connection.guard.probe("orders.open", connection.adapter.query_open_orders)
+        for order in listed:
+            self._apply(connection, order)
+        seen = {order.vt_orderid for order in listed}
+        for vt_orderid, order in self._unsettled(connection).items():
+            if vt_orderid in seen or self._is_over(vt_orderid):
+                continue
+            if not connection.adapter.lists_ended:
+                await self._ask_after(connection, order)
+            elif vt_orderid in before:  # what was sent since need not have been there to be listed
+                self._missed(connection, order)
+
     async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
         query = by_id(order)
         found = await connection.guard.probe(
@@ -98,13 +103,18 @@ class Reconciler:
         else:
             self._missed(connection, order)
 
+    def _is_over(self, vt_orderid: str) -> bool:
+        """Whether nothing but its fills can lack of an order, and those are asked for by symbol."""
+        order = self._oms.order(vt_orderid)
+        return order is not None and order.status.is_final
+
     def _unsettled(self, connection: AdapterConnection) -> dict[str, OrderData]:
         """What may still change, by id; what is being sent just now will be heard of."""
         orders = self._oms.unsettled(connection.name)
         return {o.vt_orderid: o for o in orders if not self._is_sending(o.vt_orderid)}
 
     def _symbols(self, connection: AdapterConnection) -> tuple[str, ...]:
-        """What the account may hold: what was traded here, or before a restart, by subscription."""
+        """Where fills may be missing; those of others, or of a run before, by subscription."""
         subscribed = (request.symbol for request in connection.subscriptions)
         return tuple(dict.fromkeys((*self._oms.symbols(connection.name), *subscribed)))
 

@@ -210,7 +210,7 @@ def test_fill_of_another_symbol_with_the_same_number_is_another_fill():
     oms = Oms()
     assert oms.apply_trade(fill("1", symbol="BTC"))
     assert oms.apply_trade(fill("1", symbol="ETH", orderid="o2"))
-    assert oms.symbols("A") == ()  # nobody has shown an order
+    assert oms.symbols("A") == ("BTC", "ETH")  # held, although nobody has shown an order
 
 
 def test_adopted_order_keeps_the_reference_of_its_intent():
@@ -218,6 +218,21 @@ def test_adopted_order_keeps_the_reference_of_its_intent():
     oms.begin(order(reference="mine"))
     assert oms.apply_order(shown(Status.NOTTRADED)).reference == "mine"
     assert oms.symbols("A") == ("BTC",)
+
+
+def test_symbol_matters_while_it_is_held_or_an_order_in_it_may_change():
+    oms = Oms()
+    oms.apply_order(shown(Status.NOTTRADED))
+    assert oms.symbols("A") == ("BTC",)
+    assert oms.symbols("B") == ()
+    oms.apply_order(shown(Status.CANCELLED, 0.3))
+    assert oms.symbols("A") == ("BTC",)  # its fill is not there
+    oms.apply_trade(fill("1", 0.1))
+    oms.apply_trade(fill("2", 0.2))
+    assert oms.symbols("A") == ("BTC",)
+    oms.apply_trade(fill("3", 0.3, orderid="o2", direction=Direction.SHORT))
+    assert oms.position("A", "BTC.LOCAL") != 0.0  # but for what floats make of it
+    assert oms.symbols("A") == ()
 
 
 @pytest.mark.parametrize("stem", ["engine-", "a7-b"])
