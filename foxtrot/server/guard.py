@@ -222,6 +222,11 @@ class AdapterGuard:
         if self._is_unanswered and self._orders_fail():
             self._open(Lane.QUERIES, error)
 
+    def can_be_asked(self) -> bool:
+        """Whether a question may get an answer now: none of late says that it will not."""
+        is_open = self.breakers[Lane.QUERIES].state is CircuitState.OPEN
+        return not (is_open or self._is_unanswered or self.lockout.is_on)
+
     def came_back(self) -> None:
         """Let questions out again at once: the reconciliation has just been answered many.
 

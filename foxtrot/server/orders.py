@@ -127,13 +127,8 @@ class OrderPipeline:
         """
         order = request.create_order_data(request.reference, connection.name)
         if not self._oms.begin(order):
-            raise OrderRejectionError(
-                order.orderid,
-                "this client order id was used before; one id is one intent, for life",
-                outcome=Outcome.NOT_SENT,
-                clock=self._clock,
-                context={"adapter": connection.name},
-            )
+            why = "this client order id was used before; one id is one intent, for life"
+            raise self._not_sent(order, why)
 
         def leave() -> None:
             # What has shown itself at a venue is there, whatever its replies said.
@@ -276,7 +271,8 @@ class OrderPipeline:
         except FoxtrotError as error:
             self._send_failed(connection, order, error)
         except _Unwanted:
-            self._send_failed(connection, order, self._was_cancelled(order))
+            why = "it was cancelled while it waited to be sent"
+            self._send_failed(connection, order, self._not_sent(order, why))
         except Diverted:
             self._sent.pop(vt_orderid, None)
             self._oms.withdraw(vt_orderid)
@@ -303,10 +299,10 @@ class OrderPipeline:
         self._settle(order, Status.REJECTED)
         raise error
 
-    def _was_cancelled(self, order: OrderData) -> OrderRejectionError:
+    def _not_sent(self, order: OrderData, why: str) -> OrderRejectionError:
         return OrderRejectionError(
             order.orderid,
-            "it was cancelled while it waited to be sent",
+            why,
             outcome=Outcome.NOT_SENT,
             clock=self._clock,
             context={"adapter": order.adapter_name},
@@ -359,7 +355,7 @@ class OrderPipeline:
             if spent + wait > (self._policy.unknown_deadline or 0.0):
                 break
             await self._clock.sleep(wait)
-            await self._until_ready(connection)
+            await self._until_it_can_be_asked(connection)
             if self._known(order).status is not Status.UNKNOWN:
                 return True
             asked_at = self._clock.now()
@@ -370,12 +366,13 @@ class OrderPipeline:
                     await self._conclude(connection, order, expired_at)
                     if self._expired_at(connection, order) > expired_at:
                         misses = 0  # it left once more; before, what was seen stays seen
-            spent += wait + self._clock.now() - asked_at
+            if _can_be_asked(connection):
+                spent += wait + self._clock.now() - asked_at
         return self._known(order).status is not Status.UNKNOWN
 
-    async def _until_ready(self, connection: AdapterConnection) -> None:
+    async def _until_it_can_be_asked(self, connection: AdapterConnection) -> None:
         # Asking a venue that is away teaches nothing, and wears out the patience of the look-ups.
-        while not connection.ready:
+        while not _can_be_asked(connection):
             await self._clock.sleep(_READY_POLL)
 
     def _expired_at(self, connection: AdapterConnection, order: OrderData) -> float:
@@ -440,6 +437,16 @@ class OrderPipeline:
 
     def _known(self, order: OrderData) -> OrderData:
         return self._oms.order(order.vt_orderid) or order
+
+
+def _can_be_asked(connection: AdapterConnection) -> bool:
+    """Whether the venue may answer: a price that is silent makes it unready, and not mute."""
+    if connection.ready:
+        return True
+    with suppress(FoxtrotError):
+        connection.require_line()
+        return connection.adapter.connected and connection.guard.can_be_asked()
+    return False
 
 
 def named(request: OrderRequest, reference: str) -> OrderRequest:

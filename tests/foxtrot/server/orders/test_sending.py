@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from foxtrot.server.lockout import Lockout
 from foxtrot.server.policy import Lane
 from foxtrot.util.constants import Direction, Status
-from foxtrot.util.errors import FoxtrotError, OrderRejectionError, Outcome
+from foxtrot.util.errors import AuthenticationError, FoxtrotError, OrderRejectionError, Outcome
 
 from .stories import PLACE, QUERY, story_of
 
@@ -149,6 +150,91 @@ def test_order_that_nobody_can_settle_is_handed_to_a_person_once(play, tools):
         assert [a.error.outcome for a in orders] == [Outcome.UNKNOWN]
 
     play(body, cancel_on_close=False, recovery=False)
+
+
+async def send_without_an_answer(bench, tools):
+    """The venue has the order, and nothing says so; the connection is not ready from then on."""
+    bench.link.rules["mute"] = tools.Rule(framing=lambda *_: tools.Hang())
+    bench.link.rules["lost"] = tools.Rule(
+        replying=tools.on(PLACE, tools.Fail(tools.reset), count=1)
+    )
+    await bench.engine.send_order(bench.order("o1"), "ALPHA")
+    bench.connection.ready = False
+
+
+def test_silence_of_a_price_keeps_nobody_from_looking_an_order_up(play, tools):
+    """One symbol is halted: the adapter is not ready for hours, and answers all the same."""
+
+    async def body(bench):
+        await send_without_an_answer(bench, tools)
+        await bench.clock.sleep(60)
+        assert not bench.engine.is_ready("ALPHA")
+        assert bench.status("o1") == "NOTTRADED"
+
+    play(body)
+
+
+def no_connection(bench, *, is_on):
+    if is_on:
+        bench.link.drop(ConnectionResetError, code=1006, outcome="reset")
+    bench.connection.ready = not is_on
+
+
+def pings_unanswered(bench, *, is_on):
+    bench.connection.guard.pinged(ConnectionResetError() if is_on else None)
+
+
+def questions_held_back(bench, *, is_on):
+    breaker = bench.connection.guard.breakers[Lane.QUERIES]
+    breaker.force_open() if is_on else breaker.reset()
+
+
+def venue_cut_off(bench, *, is_on):
+    bench.connection.adapter.one_connection = True
+    bench.connection._is_unproven = is_on
+
+
+def credentials_refused(bench, *, is_on):
+    lockout = bench.connection.guard.lockout = Lockout("ALPHA", bench.clock)
+    if is_on:
+        refused = {"context": {"code": 401}, "recoverable": False}
+        lockout.take(AuthenticationError("ALPHA", "refused", **refused))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [no_connection, pings_unanswered, questions_held_back, venue_cut_off, credentials_refused],
+)
+def test_order_is_not_looked_up_while_the_venue_is_away(play, tools, trouble):
+    """Asking would teach nothing, and no time counts as long as nobody can be asked."""
+
+    async def body(bench):
+        await send_without_an_answer(bench, tools)
+        trouble(bench, is_on=True)
+        await bench.clock.sleep(300)
+        assert bench.sent("order.query") == []
+        assert bench.alerts == []
+        trouble(bench, is_on=False)
+        await bench.clock.sleep(10)
+        assert bench.status("o1") == "NOTTRADED"
+
+    play(body, recovery=False)
+
+
+def test_questions_that_try_whether_the_venue_is_back_cost_an_order_no_time(play, tools):
+    """The breaker lets one out now and then, and nothing else would ever close it."""
+
+    async def body(bench):
+        await send_without_an_answer(bench, tools)
+        bench.link.rules["away"] = tools.Rule(sending=tools.on(QUERY, tools.Fail(tools.refused)))
+        await bench.clock.sleep(1000)
+        assert bench.status("o1") == "UNKNOWN"
+        assert [a for a in bench.alerts if a.error.context.get("order_id") == "o1"] == []
+        del bench.link.rules["away"]
+        await bench.clock.sleep(60)
+        assert bench.status("o1") == "NOTTRADED"
+
+    play(body, recovery=False)
 
 
 def test_refusal_is_an_answer_and_is_not_repeated(play):
