@@ -90,6 +90,7 @@ class OrderPipeline:
         self._resolving: dict[str, None] = {}
         self._sent: dict[str, _Sent] = {}
         self._unwanted: dict[str, None] = {}
+        self._moving: dict[str, bool] = {}
         self._fills = FillFetcher(oms, clock=clock, apply=self.apply_trade, spawn=spawn)
         self._reconciler = Reconciler(
             oms,
@@ -112,27 +113,29 @@ class OrderPipeline:
     ) -> OrderData:
         """Send an intent; return its order, which may be UNKNOWN and then settles by itself.
 
-        Subscribers hear of it when it leaves, or when it is given up.
+        Subscribers hear of it when it leaves, or when it is given up; and as REJECTED when it has
+        left in vain and is diverted, which happens to an order once.
 
         Args:
             connection: Where to.
             request: The intent, under its id.
             deadline: Seconds for everything together; the lane's own when left out.
-            is_diverted: Whether new orders have to go elsewhere by now. Asked when the connection's
-                guard is stirred while the order waits.
+            is_diverted: Whether new orders have to go elsewhere by now. Asked while it waits.
 
         Raises:
             FoxtrotError: The order is certainly not at the venue; `outcome` says if it was sent.
             Diverted: It is certainly not at the venue, and its id is free again.
         """
         order = request.create_order_data(request.reference, connection.name)
+        has_moved = self._moving.pop(order.orderid, False)
         if not self._oms.begin(order):
             why = "this client order id was used before; one id is one intent, for life"
             raise self._not_sent(order, why)
 
         def leave() -> None:
-            # What has shown itself at a venue is there, whatever its replies said.
-            if is_diverted() and self._known(order).status is Status.SUBMITTING:
+            # What has shown itself at a venue is there, whatever its replies said; and what has
+            # moved would come to life again where it was shown to end.
+            if not has_moved and self._known(order).status is Status.SUBMITTING and is_diverted():
                 raise Diverted
 
         await self._submit(connection, request, order, deadline=deadline, leave=leave)
@@ -274,8 +277,7 @@ class OrderPipeline:
             why = "it was cancelled while it waited to be sent"
             self._send_failed(connection, order, self._not_sent(order, why))
         except Diverted:
-            self._sent.pop(vt_orderid, None)
-            self._oms.withdraw(vt_orderid)
+            self._withdraw(order)
             raise
         except BaseException:
             self._send_abandoned(connection, order)
@@ -298,6 +300,13 @@ class OrderPipeline:
             return
         self._settle(order, Status.REJECTED)
         raise error
+
+    def _withdraw(self, order: OrderData) -> None:
+        """It goes elsewhere. Subscribers who saw it leave are shown that it ended here."""
+        if self._sent.pop(order.vt_orderid, None):
+            self._publish(replace(order, status=Status.REJECTED))
+            self._moving[order.orderid] = True
+        self._oms.withdraw(order.vt_orderid)
 
     def _not_sent(self, order: OrderData, why: str) -> OrderRejectionError:
         return OrderRejectionError(
@@ -355,7 +364,9 @@ class OrderPipeline:
             if spent + wait > (self._policy.unknown_deadline or 0.0):
                 break
             await self._clock.sleep(wait)
-            await self._until_it_can_be_asked(connection)
+            # Asking a venue that is away teaches nothing, and wears out our patience.
+            while not _can_be_asked(connection):
+                await self._clock.sleep(_READY_POLL)
             if self._known(order).status is not Status.UNKNOWN:
                 return True
             asked_at = self._clock.now()
@@ -369,11 +380,6 @@ class OrderPipeline:
             if _can_be_asked(connection):
                 spent += wait + self._clock.now() - asked_at
         return self._known(order).status is not Status.UNKNOWN
-
-    async def _until_it_can_be_asked(self, connection: AdapterConnection) -> None:
-        # Asking a venue that is away teaches nothing, and wears out the patience of the look-ups.
-        while not _can_be_asked(connection):
-            await self._clock.sleep(_READY_POLL)
 
     def _expired_at(self, connection: AdapterConnection, order: OrderData) -> float:
         """When the request became unable to execute, wherever it is. Infinite when unbounded."""

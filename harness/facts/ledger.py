@@ -91,6 +91,7 @@ class Intent:
     returned: str = ""
     at_venue: dict[tuple[str, str], VenueOrder] = field(default_factory=dict)
     status: str = ""
+    told_by: str = ""  # the adapter that its status is of
     #: Its requests of which nothing says whether they made an order.
     doubts: tuple[Request, ...] = ()
     is_in_doubt: bool = False
@@ -114,6 +115,10 @@ class Intent:
     def is_open_at_venue(self) -> bool:
         """Whether the venue may still execute it."""
         return any(order.status in _LIVE_AT_VENUE for order in self.at_venue.values())
+
+    def goes_on_at(self, adapter: str) -> bool:
+        """Whether it goes to another adapter where one has refused it, and its call is not over."""
+        return self.status == "REJECTED" and adapter != self.told_by and not self.returned
 
     @property
     def is_overdone(self) -> bool:
@@ -269,16 +274,17 @@ class Ledger:
     def client_order(self, event: Event) -> None:
         """Take client.order: an order's state as a subscriber saw it."""
         intent = self.intent(event.id)
-        intent.adapter = intent.adapter or str(event.details.get("adapter") or "")
+        adapter = str(event.details.get("adapter") or "")
+        intent.adapter = intent.adapter or adapter
         if event.outcome in FINAL:
             self._judge_evidence(event, intent)
             self._judge_final(event, intent)
-        elif intent.status in FINAL:
+        elif intent.status in FINAL and not intent.goes_on_at(adapter):
             self.revived.breach(
                 f"{at(event)}: order {intent.client_id} went from {intent.status} back to "
                 f"{event.outcome}"
             )
-        intent.status = event.outcome
+        intent.status, intent.told_by = event.outcome, adapter
         if not self.final_read:
             intent.told = (event.outcome, float(event.details.get("traded") or 0.0))
 

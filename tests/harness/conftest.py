@@ -96,10 +96,10 @@ class Story:
         details = {"client_id": client_id, "quantity": quantity, "side": side, "adapter": "A", **d}
         return self.add(t, "client.trade", f"A.{id}", symbol="BTCUSDT", **details)
 
-    def order(self, t, status, client_id="c1", traded=None):
+    def order(self, t, status, client_id="c1", traded=None, adapter="A"):
         if traded is None:
             traded = 1.0 if status == "ALLTRADED" else 0.0
-        details = {"adapter": "A", "traded": traded, "volume": 1.0}
+        details = {"adapter": adapter, "traded": traded, "volume": 1.0}
         return self.add(t, "client.order", client_id, status, **details)
 
     def final(self, client="", venue="", client_id="c1", traded=0.0, executed=0.0):

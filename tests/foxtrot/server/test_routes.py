@@ -257,6 +257,52 @@ def test_order_that_waits_at_a_closed_gate_goes_along(play):
     assert bench.booked("ALPHA") == []
 
 
+def test_order_that_was_shown_where_it_waited_is_shown_to_end_there(play, tools):
+    """Whoever keeps a list of what is open would have it open for ever."""
+
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(
+            sending=tools.on(Operation.PLACE_ORDER, tools.Fail(tools.refused))
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.6)
+        bench.engine.switch("ALPHA", "BETA")
+        assert await sending == "BETA.o1"
+        assert bench.status("o1") == "none"
+        bench.engine.switch("ALPHA", None)
+
+    bench = play(body, standby=True, cancel_on_close=False)
+    assert [(vt_orderid, what) for _, vt_orderid, what in bench.published] == [
+        ("ALPHA.o1", "SUBMITTING"),
+        ("ALPHA.o1", "REJECTED"),
+        ("BETA.o1", "SUBMITTING"),
+        ("BETA.o1", "NOTTRADED"),
+    ]
+
+
+def test_order_that_was_shown_to_end_where_it_waited_does_not_come_back(play, tools):
+    """It would come to life again there; it waits at the standby, as long as any other."""
+
+    async def body(bench):
+        bench.link.rules["r"] = tools.Rule(
+            sending=tools.on(Operation.PLACE_ORDER, tools.Fail(tools.refused))
+        )
+        sending = asyncio.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.6)
+        bench.link.rules.clear()
+        bench.engine.connections["BETA"].ready = False
+        bench.engine.switch("ALPHA", "BETA")
+        await bench.clock.sleep(0.6)
+        bench.engine.switch("ALPHA", None)
+        await bench.clock.sleep(0.6)
+        bench.engine.connections["BETA"].ready = True
+        assert await sending == "BETA.o1"
+
+    bench = play(body, standby=True)
+    assert bench.booked("ALPHA") == []
+    assert moves(bench) == [("o1", "ALPHA", "BETA")]
+
+
 def test_order_that_is_refused_after_the_switch_goes_along(play, tools):
     """It was under way when the switch came, and waits only now."""
 

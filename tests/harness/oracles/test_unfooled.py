@@ -242,6 +242,26 @@ def test_an_order_that_ended_stays_ended(story, after, expected):
 
 
 @pytest.mark.parametrize(
+    ("end", "adapter", "returned", "expected"),
+    [
+        ("REJECTED", "B", False, PASS),
+        ("REJECTED", "B", True, FAIL),
+        ("REJECTED", "A", False, FAIL),
+        ("CANCELLED", "B", False, FAIL),
+    ],
+)
+def test_an_order_may_go_elsewhere_while_its_call_is_under_way(
+    story, end, adapter, returned, expected
+):
+    """Refused where it was asked for, it goes to the standby; nobody was told that it is over."""
+    tale = story().invoke(1, "o1", client_id="c1").order(2, "SUBMITTING").order(3, end)
+    if returned:
+        tale.back(4, "o1", "failed", client_id="c1")
+    tale.order(5, "SUBMITTING", adapter=adapter)
+    assert verdict(tale, "no_order_comes_back_to_life") is expected
+
+
+@pytest.mark.parametrize(
     ("status", "named", "expected"),
     [("NEW", [], FAIL), ("NEW", ["c1"], PASS), ("CANCELED", [], PASS)],
 )
