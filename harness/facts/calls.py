@@ -74,7 +74,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """An operation whose first attempt failed retryably. Judged when the ledger is complete."""
+    """An operation whose first attempt failed retryably. Judged when the ledger is complete.
+
+    Not `is_true`: it came back ok, and the venue had not said so.
+    """
 
     operation: str
     client_id: str
@@ -82,6 +85,7 @@ class Retried:
     attempts: int
     why: str
     was_hopeless: bool
+    is_true: bool = True
 
 
 class Calls:
@@ -155,14 +159,15 @@ class Calls:
         self._remember(call)
         if call.operation == PLACE:
             self._order_returned(event, call)
+        flaw = self._flaw_of(call) if event.outcome == "ok" else ""
         if event.outcome == "blocked":
             self._judge_blocked(event, call)
         elif event.outcome == "ok":
-            self._judge_answer(event, call)
+            self._judge_answer(event, call, flaw)
         if call.attempts and not call.canary:
             self.attempted += 1
             self.attempts += len(call.attempts)
-            self._count_retry(event, call)
+            self._count_retry(event, call, is_true=not flaw)
         return call
 
     def _remember(self, call: Call) -> None:
@@ -188,16 +193,30 @@ class Calls:
                 "were not refused"
             )
 
-    def _judge_answer(self, event: Event, call: Call) -> None:
+    def _judge_answer(self, event: Event, call: Call, flaw: str) -> None:
         self.unasked.judged += 1
-        is_listed = call.operation == LOOK_UP and self._listed_at >= call.invoked.t
-        if not call.attempts and not is_listed:
+        if flaw:
             self.unasked.breach(
                 f"{at(event)}: {call.id} ({call.operation} {call.client_id}) came back ok, and "
-                f"nothing had been sent for it on {call.adapter}"
+                f"{flaw}"
             )
 
-    def _count_retry(self, event: Event, call: Call) -> None:
+    def _flaw_of(self, call: Call) -> str:
+        """What is wrong with an ok to `call`; "" when the venue is behind it."""
+        if call.operation == LOOK_UP and self._listed_at >= call.invoked.t:
+            return ""
+        if not call.attempts:
+            return f"nothing had been sent for it on {call.adapter}"
+        if call.operation == CANCEL:
+            intent = self._ledger.intents.get(call.client_id)
+            is_open = intent is not None and intent.is_open_at_venue
+            return "the order was still open at its venue" if is_open else ""
+        # A new order may show itself on the stream, whatever became of its request.
+        if call.operation == PLACE or call.attempts[-1].has_told:
+            return ""
+        return f"{call.attempts[-1].id}, the last request for it, had brought no answer"
+
+    def _count_retry(self, event: Event, call: Call, *, is_true: bool) -> None:
         if not call.failed_retryably_at_first:
             return
         client_id = str(event.details.get("client_id") or call.client_id)
@@ -211,6 +230,7 @@ class Calls:
                 attempts=len(call.attempts),
                 why=why or "silent",
                 was_hopeless=call.was_hopeless,
+                is_true=is_true,
             )
         )
 

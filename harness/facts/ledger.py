@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.facts.judgement import Judgement, at
-from harness.facts.links import NO_SUCH_ORDER_CODE, PLACE, Links, Request
+from harness.facts.links import PLACE, Links, Request
 from harness.history import Event
 
 __all__ = ["AGREEING", "FINAL", "TOLERANCE", "Fill", "Intent", "Ledger", "VenueOrder", "side_of"]
@@ -210,7 +210,7 @@ class Ledger:
             self.invented.judged += 1
         doubted = self._doubted.get(look_up.adapter, {})
         if look_up.client_id in doubted:
-            if look_up.outcome == "ok" or look_up.code == NO_SUCH_ORDER_CODE:
+            if look_up.has_told:
                 self._dispel(doubted, [doubted[look_up.client_id]], look_up)
         elif look_up.operation == _LIST and look_up.outcome == "ok":
             self._dispel(doubted, list(doubted.values()), look_up)

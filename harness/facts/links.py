@@ -82,6 +82,12 @@ class Request:
         return self.outcome == "reset" and not self.delivered
 
     @property
+    def has_told(self) -> bool:
+        """Whether it brought what was asked for, or that there is no such order."""
+        is_none = self.outcome == "error" and self.code == NO_SUCH_ORDER_CODE
+        return self.outcome == "ok" or is_none
+
+    @property
     def is_of_orders_only(self) -> bool:
         """Whether a limit that refused it is one on new orders, and on nothing else."""
         is_opends = self.code == OPEND_CODE and self.operation == PLACE

@@ -214,9 +214,12 @@ def _recovery(facts: Facts, incident: Incident) -> Recovery:
 
 
 def _ended_well(facts: Facts, retried: Retried) -> bool:
-    """An order must stand at the venue exactly once; found again after UNKNOWN will do."""
+    """An order must stand at the venue exactly once; found again after UNKNOWN will do.
+
+    Of anything else that it is done is the venue's to say, too.
+    """
     if retried.operation != PLACE:
-        return retried.returned == "ok"
+        return retried.returned == "ok" and retried.is_true
     intent = facts.ledger.intents.get(retried.client_id)
     if intent is None or not intent.accepted_once or retried.returned not in {"ok", "unknown"}:
         return False

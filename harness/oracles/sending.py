@@ -45,7 +45,10 @@ def nothing_blocked_without_cause(facts: Facts) -> InvariantResult:
 
 
 def every_answer_was_asked_for(facts: Facts) -> InvariantResult:
-    """A call that came back ok has sent something: attempts cannot be made out of sight."""
+    """A call that came back ok has sent something, and the venue is behind what it was told.
+
+    A question was answered, and an order that was cancelled is open no more.
+    """
     return result_of("every_answer_was_asked_for", facts.calls.unasked)
 
 

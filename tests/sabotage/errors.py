@@ -13,6 +13,7 @@ from foxtrot.server.alerts import AlertDesk
 from foxtrot.server.engine import ErrorSurfaced, MainEngine
 from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.lockout import Lockout
+from foxtrot.server.orders import OrderPipeline
 from foxtrot.server.policy import BreakerPolicy
 from foxtrot.util.classification import Classifier
 from foxtrot.util.errors import (
@@ -20,6 +21,7 @@ from foxtrot.util.errors import (
     DataValidationError,
     ErrorCategory,
     ErrorSeverity,
+    FoxtrotError,
     Outcome,
     UnknownOrderError,
 )
@@ -192,6 +194,44 @@ def an_order_looked_up_in_an_old_list(mp):
         return remembered
 
     wrap(mp, Shared, "answer", make)
+
+
+def _answered_from_memory_if_it_fails(mp, owner, name: str, known):
+    """Have a call tried once and, if that failed on its way, answered by `known(self, request)`."""
+    mp.setattr(AdapterGuard, "_delay", lambda *_: None)
+
+    def make(ask):
+        async def hopeful(self, *args):
+            try:
+                return await ask(self, *args)
+            except FoxtrotError as error:
+                if not error.context.get("attempted"):
+                    raise
+                return known(self, *args)
+
+        return hopeful
+
+    wrap(mp, owner, name, make)
+
+
+@ROOM("disconnect_storm", "every_answer_was_asked_for")
+def a_cancel_that_failed_on_its_way_is_taken_for_done(mp):
+    """Whoever asked for it believes that the order is gone, and it fills."""
+
+    def known(self, connection, request):
+        return self._oms.order(f"{connection.name}.{request.orderid}")
+
+    _answered_from_memory_if_it_fails(mp, OrderPipeline, "cancel", known)
+
+
+@ROOM("disconnect_storm", "every_answer_was_asked_for")
+def a_question_that_failed_on_its_way_is_answered_from_our_own_books(mp):
+    """What is told as the venue's answer is what was known before it was asked."""
+
+    def known(self, request, adapter_name):
+        return self.oms.order(f"{adapter_name}.{request.orderid}")
+
+    _answered_from_memory_if_it_fails(mp, MainEngine, "query_order", known)
 
 
 def _in_a_context_of_their_own(mp):

@@ -9,7 +9,7 @@ from harness.metrics.tallies import TALLIES
 from harness.oracles import ORACLES
 from harness.verdict import judge
 
-from .asking import FAIL, OPEN, PASS, verdict
+from .asking import FAIL, OPEN, PASS, ask, verdict
 
 
 def counted(tale, name):
@@ -100,6 +100,65 @@ def test_an_answer_needs_a_request(story, is_sent, expected):
     if is_sent:
         tale.sent(1, "r1", "account").done(1.1, "r1")
     assert verdict(tale.back(2, "o1"), "every_answer_was_asked_for") is expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "ended", "code", "expected"),
+    [
+        ("account", "reset", None, FAIL),
+        ("account", "error", None, FAIL),
+        ("order.query", "abandoned", None, FAIL),
+        ("order.query", "error", -2013, PASS),  # no such order: so it was told
+        ("order.query", "reset", -2013, FAIL),  # so it was told, and the reply was lost
+        ("order.place", "abandoned", None, PASS),  # it may show itself on the stream
+    ],
+)
+def test_an_answer_needs_one_of_the_venues(story, operation, ended, code, expected):
+    """A question that failed on its way is not answered by what was known before."""
+    tale = story().invoke(1, "o1", operation).sent(1, "r1", operation)
+    tale.events[-1].details["call"] = "o1"
+    if code is not None:
+        tale.add(1, "venue.refused", "r1", code=code, status=400)
+    tale.done(1.1, "r1", ended, status=400 if ended == "error" else None)
+    assert verdict(tale.back(2, "o1"), "every_answer_was_asked_for") is expected
+
+
+def test_an_answer_that_came_before_the_last_attempt_failed_is_an_old_one(story):
+    tale = story().invoke(1, "o1", "account").sent(1, "r1", "account").done(1, "r1", "ok")
+    tale.sent(2, "r2", "account").done(2, "r2", "reset").back(2, "o1")
+    assert verdict(tale, "every_answer_was_asked_for") is FAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("NEW", FAIL), ("PARTIALLY_FILLED", FAIL), ("CANCELED", PASS)]
+)
+def test_a_cancel_is_done_when_its_order_is_open_no_more(story, status, expected):
+    """Whoever believes that it is trades on, and the order fills."""
+    tale = story().venue_order(1, "v1").invoke(2, "o1", "order.cancel", client_id="c1")
+    tale.sent(2, "r1", "order.cancel", client_id="c1").done(2, "r1", "reset")
+    tale.venue_order(3, "v1", status).back(4, "o1")
+    found = ask(tale, "every_answer_was_asked_for")
+    assert found.verdict is expected
+    assert expected is PASS or found.evidence == (
+        "seq 7, t=4.000s: o1 (order.cancel c1) came back ok, and the order was still open at its "
+        "venue",
+    )
+
+
+@pytest.mark.parametrize(
+    ("operation", "ended", "hits"),
+    [
+        ("account", "reset", 0),
+        ("account", "ok", 1),
+        ("order.cancel", "reset", 0),
+    ],
+)
+def test_what_was_not_answered_is_no_retry_that_succeeded(story, operation, ended, hits):
+    """A core that takes every failure for done would look like one that retries well."""
+    tale = story().venue_order(1, "v1").invoke(2, "o1", operation, client_id="c1")
+    for number, outcome in enumerate(("reset", ended)):
+        tale.sent(2, f"r{number}", operation, client_id="c1").done(2, f"r{number}", outcome)
+    assert counted(tale.back(4, "o1"), "retry_success_rate") == (hits, 1)
 
 
 @pytest.mark.parametrize(
