@@ -27,7 +27,11 @@ _ASKED_BY_RECOVERY = frozenset({"order.query", "orders.open", "stream.subscribe"
 
 @dataclass(slots=True)
 class Call:
-    """One operation that the strategy asked for, until it returned."""
+    """One operation that the strategy asked for, until it returned.
+
+    `was_kept_back`: it came to nothing and nothing had left, whatever the core calls that; or the
+    core itself says that it was blocked.
+    """
 
     id: str
     adapter: str
@@ -39,6 +43,7 @@ class Call:
     attempts: list[Request] = field(default_factory=list)
     is_due_anyway: bool = False
     was_hopeless: bool = False
+    was_kept_back: bool = False
 
     @property
     def waits_since(self) -> float:
@@ -100,6 +105,7 @@ class Calls:
         self.unsent = Judgement()
         self.unasked = Judgement()
         self._listed_at = -1.0
+        self._list_left_at = -1.0
         self.denied = Judgement()
         self.known_ids: set[str] = set()
         self._open: dict[str, Call] = {}
@@ -125,6 +131,8 @@ class Calls:
     def sent(self, event: Event) -> Call | None:
         """Take link.sent: the open call on whose behalf it left, if any."""
         request = self._links.requests[event.id]
+        if self._is_list(request):
+            self._list_left_at = event.t
         owner = self._open.get(str(event.details.get("call") or ""))
         if owner is None and request.operation in _ASKED_BY_RECOVERY:
             return None
@@ -143,9 +151,12 @@ class Calls:
         Only where that is how orders are looked up; but for whichever adapter was asked, since the
         order may have gone to a standby.
         """
-        is_list = request.operation == _OPEN_ORDERS and request.outcome == "ok"
-        if is_list and self._links.looks_up_in_a_list(request.adapter):
+        if request.outcome == "ok" and self._is_list(request):
             self._listed_at = max(self._listed_at, request.sent)
+
+    def _is_list(self, request: Request) -> bool:
+        is_list = request.operation == _OPEN_ORDERS
+        return is_list and self._links.looks_up_in_a_list(request.adapter)
 
     def find(self, call_id: str) -> Call | None:
         """The open call of that id."""
@@ -157,6 +168,8 @@ class Calls:
         if call is None:
             return None
         self._remember(call)
+        has_left = bool(call.attempts) or self._shares_a_list(call, self._list_left_at)
+        call.was_kept_back = event.outcome == "blocked" or (event.outcome != "ok" and not has_left)
         if call.operation == PLACE:
             self._order_returned(event, call)
         flaw = self._flaw_of(call) if event.outcome == "ok" else ""
@@ -169,6 +182,11 @@ class Calls:
             self.attempts += len(call.attempts)
             self._count_retry(event, call, is_true=not flaw)
         return call
+
+    @staticmethod
+    def _shares_a_list(call: Call, left_at: float) -> bool:
+        """Whether the list that left at `left_at` is one that answers `call` as well."""
+        return call.operation == LOOK_UP and left_at >= call.invoked.t
 
     def _remember(self, call: Call) -> None:
         # Only a call that no request answers for can be what an error refers to by its own id.
@@ -203,7 +221,7 @@ class Calls:
 
     def _flaw_of(self, call: Call) -> str:
         """What is wrong with an ok to `call`; "" when the venue is behind it."""
-        if call.operation == LOOK_UP and self._listed_at >= call.invoked.t:
+        if self._shares_a_list(call, self._listed_at):
             return ""
         if not call.attempts:
             return f"nothing had been sent for it on {call.adapter}"

@@ -57,14 +57,13 @@ class Outages:
             self.probes += _is_probe(lane, call, t)
         lane.last_sent, lane.held_back = t, 0
 
-    def returned(self, call: Call, outcome: str, *, is_healthy: bool) -> None:
+    def returned(self, call: Call, *, is_healthy: bool) -> None:
         """Count what came back; `is_healthy`: no fault was on, nor any within the bound before."""
-        is_held_back = outcome == "blocked" and not call.attempts
-        if is_held_back:
+        if call.was_kept_back and not call.attempts:
             self._lane(call).held_back += 1
         if is_healthy and not call.canary:
             self.healthy += 1
-            self.falsely_open += outcome == "blocked"
+            self.falsely_open += call.was_kept_back
 
     def _lane(self, call: Call) -> _Lane:
         return self._lanes.setdefault((call.adapter, call.lane), _Lane())

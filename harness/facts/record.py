@@ -12,12 +12,13 @@ from harness.facts.judgement import Judgement, at
 from harness.facts.ledger import Ledger
 from harness.facts.links import CANCEL, PLACE, Links, Request
 from harness.facts.outages import Outages
+from harness.facts.peace import Peace
 from harness.facts.prices import Prices
 from harness.facts.standbys import Standbys
 from harness.facts.wishes import Wishes
 from harness.history import Event
 from harness.incidents import Incident, IncidentLog
-from harness.plan import ANY, Header, Promises
+from harness.plan import Header, Promises
 from harness.timeline import Timeline, TimelineFold
 
 __all__ = ["Facts", "fold"]
@@ -65,8 +66,7 @@ class Facts:
         self._timeline = TimelineFold()
         self._well_once: set[str] = set()
         self._failing_orders: set[str] = set()
-        self._faults_on: dict[str, str] = {}
-        self._quiet_since: dict[str, float] = {}
+        self._peace = Peace()
         self._is_undisturbed = True
         self._alerted: Counter[tuple[str, str, str]] = Counter()
         self._takers: Mapping[str, Callable[[Event], None]] = {
@@ -196,21 +196,16 @@ class Facts:
         self.incidents.begin(event)
         plan = self.header.faults.get(event.id)
         if plan is not None:
-            self._faults_on[event.id] = plan.venue
+            self._peace.broken(event.id, plan.venue)
 
     def _fault_end(self, event: Event) -> None:
         self.incidents.end(event)
-        self._fault_off(event)
+        self._peace.restored(event.id, event.t)
 
     def _fault_healed(self, event: Event) -> None:
         self.incidents.healed(event)
         if event.outcome == "ok":
-            self._fault_off(event)
-
-    def _fault_off(self, event: Event) -> None:
-        venue = self._faults_on.pop(event.id, None)
-        if venue is not None:
-            self._quiet_since[venue] = event.t
+            self._peace.restored(event.id, event.t)
 
     def _link_open(self, event: Event) -> None:
         self.links.opened(event)
@@ -218,8 +213,7 @@ class Facts:
         self.incidents.link_ended(event, adapter, is_bad=event.outcome != "ok")
 
     def _link_close(self, event: Event) -> None:
-        venue = self.links.venue_of(str(event.details["adapter"]))
-        self.links.closed(event, peace_since=self._peace_since(venue))
+        self.links.closed(event, peace_since=self._peace_since(str(event.details["adapter"])))
         # A clean close is one the client asked for; by anybody else it is a loss.
         is_bad = event.outcome != "clean" or event.details.get("by") != "client"
         self.incidents.link_ended(event, str(event.details["adapter"]), is_bad=is_bad)
@@ -237,20 +231,10 @@ class Facts:
             return
         adapter = self.links.requests[event.id].adapter
         if call.operation == PLACE:
-            peace_since = self._peace_since(self.links.venue_of(call.adapter))
+            peace_since = self._peace_since(call.adapter)
             self.standbys.sent(event, call, adapter, peace_since=peace_since)
         if adapter == call.adapter:
             self.outages.sent(call, event.t, is_down=self._is_known_down(call, event.t))
-
-    def _peace_since(self, venue: str) -> float:
-        """When the last fault at a venue was over; never, while one is on."""
-        if self._is_fault_on(venue):
-            return float("inf")
-        return max(self._quiet_since.get(venue, 0.0), self._quiet_since.get(ANY, 0.0))
-
-    def _is_fault_on(self, venue: str) -> bool:
-        on = self._faults_on
-        return bool(on) and any(target in {venue, ANY} for target in on.values())
 
     def _link_done(self, event: Event) -> None:
         request = self.links.requests.get(event.id)
@@ -270,7 +254,7 @@ class Facts:
         self.wishes.invoked(event, call)
         self.outages.invoked(call, is_down=self._is_known_down(call, event.t))
         if call.operation == PLACE:
-            peace_since = self._peace_since(self.links.venue_of(call.adapter))
+            peace_since = self._peace_since(call.adapter)
             self.standbys.invoked(call, event.t, peace_since=peace_since)
         call.is_due_anyway = call.operation == CANCEL and self._is_cancel_due_anyway(call)
 
@@ -299,7 +283,7 @@ class Facts:
             for request in call.attempts:
                 self.errors.owe(request)
         is_healthy = self._is_healthy(call.adapter, event.t)
-        self.outages.returned(call, event.outcome, is_healthy=is_healthy)
+        self.outages.returned(call, is_healthy=is_healthy)
         if event.outcome == "blocked":
             self.incidents.noticed(call.adapter, event.t)
         if call.operation == PLACE:
@@ -308,14 +292,16 @@ class Facts:
         if call.is_due_anyway:
             self.calls.judge_cancel(event, call, is_excused=self._is_excused(event, call))
         self._judge_bystander(event, call)
-        self.wishes.returned(event, call, must_work=self._must_work(call))
+        is_disturbed = any(self.incidents.touched_by(each.id) for each in call.attempts[-1:])
+        must_work = self._must_work(call)
+        self.wishes.returned(event, call, must_work=must_work, is_disturbed=is_disturbed)
 
     def _judge_cause(self, event: Event, call: Call) -> None:
         """A call that was blocked, or made to wait: something must have gone wrong before."""
         if call.adapter not in self._well_once:
             return
         self.causeless.judged += 1
-        if not call.is_held_back and event.outcome != "blocked":
+        if not call.is_held_back and not call.was_kept_back:
             return
         if not self._has_cause(call, event.t):
             self.causeless.breach(
@@ -356,13 +342,14 @@ class Facts:
 
     def _judge_bystander(self, event: Event, call: Call) -> None:
         """A call on a venue that no fault is on, while one is on another."""
-        if not self._faults_on or not self._is_healthy(call.adapter, event.t):
+        if not self._peace.faults_on or not self._is_healthy(call.adapter, event.t):
             return
         self.bystanders.judged += 1
         if event.outcome != "ok" and not call.was_answered:
+            on = ", ".join(self._peace.faults_on)
             self.bystanders.breach(
                 f"{at(event)}: {call.id} ({call.operation}) came back {event.outcome} on "
-                f"{call.adapter}, whose venue was well, while {', '.join(self._faults_on)} was on"
+                f"{call.adapter}, whose venue was well, while {on} was on"
             )
 
     def _must_work(self, call: Call) -> bool:
@@ -376,8 +363,7 @@ class Facts:
         due = call.invoked.t + self.header.promises.deadline(call.lane)
         if call.operation == PLACE and self.links.free_at(call.adapter) > due:
             return False
-        since = self._peace_since(self.links.venue_of(call.adapter))
-        return call.invoked.t - since > self.header.recovery_bound
+        return call.invoked.t - self._peace_since(call.adapter) > self.header.recovery_bound
 
     def _is_known_down(self, call: Call, t: float) -> bool:
         budget = self.header.detection_budget
@@ -401,11 +387,12 @@ class Facts:
         """Whether nothing is wrong with the venue of `adapter`, nor was within the bound before."""
         if adapter not in self._well_once:
             return False  # still on its way up for the first time
-        venue = self.links.venue_of(adapter)
-        if self._is_fault_on(venue):
-            return False
-        ends = [self._quiet_since[name] for name in (venue, ANY) if name in self._quiet_since]
-        return t - max(ends, default=float("-inf")) > self.header.recovery_bound
+        since = self._peace.since(self.links.venue_of(adapter))
+        return t - since > self.header.recovery_bound
+
+    def _peace_since(self, adapter: str) -> float:
+        """When the last fault at the venue of `adapter` was over; infinite while one is on."""
+        return max(self._peace.since(self.links.venue_of(adapter)), 0.0)
 
     def _alert(self, event: Event) -> None:
         traced = self.incidents.touched_by(str(event.details.get("correlation_id") or ""))

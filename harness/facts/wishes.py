@@ -81,13 +81,16 @@ class Wishes:
                     f"for was {wish!r} (seq {asked.seq})"
                 )
 
-    def returned(self, event: Event, call: Call, *, must_work: bool) -> None:
-        """Take client.return. `must_work`: all has been well for so long that it has no excuse."""
+    def returned(self, event: Event, call: Call, *, must_work: bool, is_disturbed: bool) -> None:
+        """Take client.return. `must_work`: all has been well for so long that it has no excuse.
+
+        `is_disturbed`: a fault touched its last request nevertheless.
+        """
         if self._waiting.pop(call.id, None) is None:
             return
         self._judge_wait(call, event.t, f"{at(event)}: {call.id} came back {event.outcome}")
         if must_work:
-            self._judge_service(event, call)
+            self._judge_service(event, call, is_disturbed=is_disturbed)
 
     def over(self, t: float) -> None:
         """The history ends: who waits still has waited until now."""
@@ -103,10 +106,12 @@ class Wishes:
                 f"{call.adapter}, {at(call.invoked)}); {limit:g}s are promised"
             )
 
-    def _judge_service(self, event: Event, call: Call) -> None:
+    def _judge_service(self, event: Event, call: Call, *, is_disturbed: bool) -> None:
         self.served.judged += 1
         is_denied = bool(call.attempts) and call.attempts[-1].status in _DENIED
-        if event.outcome == "ok" or (call.was_answered and not is_denied):
+        # A venue that is well takes new orders: a no to one is a no to what was made of it.
+        may_be_refused = call.operation != PLACE or is_disturbed
+        if event.outcome == "ok" or (call.was_answered and not is_denied and may_be_refused):
             return
         self.served.breach(
             f"{at(event)}: {call.id} ({call.operation} {call.client_id}) came back "

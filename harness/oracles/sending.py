@@ -39,7 +39,8 @@ def blocked_calls_send_nothing(facts: Facts) -> InvariantResult:
 def nothing_blocked_without_cause(facts: Facts) -> InvariantResult:
     """A call is held back only where something failed, or was on, within the recovery bound.
 
-    Refused orders and slow replies are no such thing.
+    Refused orders and slow replies are no such thing. Whatever a call is told as that came to
+    nothing, it was held back if nothing left for it.
     """
     return result_of("nothing_blocked_without_cause", facts.causeless)
 

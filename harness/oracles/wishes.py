@@ -36,5 +36,8 @@ def quiet_after_a_refusal(facts: Facts) -> InvariantResult:
 
 
 def trading_resumes(facts: Facts) -> InvariantResult:
-    """On a venue that has been well for longer than recovery may take each call gets through."""
+    """On a venue that has been well for longer than recovery may take each call gets through.
+
+    That it refuses an order is the core's doing, then: callers ask for what it takes.
+    """
     return result_of("trading_resumes", facts.wishes.served)

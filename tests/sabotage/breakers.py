@@ -11,6 +11,7 @@ from foxtrot.util._breaker_core import BreakerCore
 from foxtrot.util._breaker_records import CallOutcome, CircuitState
 from foxtrot.util._breaker_rules import Rules
 from foxtrot.util.circuit_breaker import CircuitBreaker
+from foxtrot.util.errors import FoxtrotError
 
 from .sabotage import Room, wrap
 
@@ -73,6 +74,24 @@ def a_breaker_that_opens_on_business_rejections(mp):
 def a_refused_buy_holds_up_the_sells(mp):
     """One side's refusals count against the lane of both."""
     _count_rejections(mp)
+
+
+@ROOM("rejection_mix", "nothing_blocked_without_cause")
+def a_breaker_that_calls_what_it_blocks_attempted(mp):
+    """It opens on refused orders as well; what it keeps from leaving is told as a failure."""
+    _count_rejections(mp)
+
+    def make(call):
+        async def told_as_attempted(self, *args, **options):
+            try:
+                return await call(self, *args, **options)
+            except FoxtrotError as error:
+                error.context["attempted"] = True
+                raise
+
+        return told_as_attempted
+
+    wrap(mp, AdapterGuard, "call", make)
 
 
 def _count_rejections(mp):

@@ -48,6 +48,12 @@ def a_limit_order_goes_out_as_a_market_order(mp):
     _send_instead(mp, lambda request: replace(request, type=OrderType.MARKET, price=0.0))
 
 
+@ROOM("quiet_day", "trading_resumes")
+def a_quantity_carries_the_noise_of_its_arithmetic(mp):
+    """Nothing is wrong with the venue, which refuses every order of the day."""
+    _send_instead(mp, lambda request: replace(request, volume=request.volume + 1e-7))
+
+
 @ROOM("quiet_day", "positions_equal_fills")
 def fills_are_told_at_another_price(mp):
     """The position is right; what it has earned is made up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,12 +78,24 @@ def test_calls_before_the_detection_budget_or_of_other_operations_do_not_count(s
     assert counted(tale.invoke(16, "late"), "breaker_effectiveness") == (0 + 1, 1)
 
 
-def test_blocked_while_all_is_well_is_a_false_opening_and_fails_the_metric(story):
+@pytest.mark.parametrize("word", ["blocked", "failed", "unknown"])
+def test_blocked_while_all_is_well_is_a_false_opening_and_fails_the_metric(story, word):
+    """By the link's record nothing left; what the core calls that counts for nothing."""
     tale = down(story, ())
-    tale.events += story().probe(120).invoke(125, "x").back(125, "x", "blocked").events[1:]
+    tale.events += story().probe(120).invoke(125, "x").back(125, "x", word).events[1:]
     found = result(tale, "breaker_effectiveness")
     assert (found.value, found.verdict) == (1.0, Verdict.FAIL)
     assert found.details["false_open_rate"] == 1.0
+
+
+@pytest.mark.parametrize("word", ["blocked", "failed", "unknown"])
+def test_whatever_it_is_called_what_was_held_back_permits_a_probe(story, word):
+    tale = down(story, {5})
+    tale.events = [
+        event._replace(outcome=word) if event.outcome == "blocked" else event
+        for event in tale.events
+    ]
+    assert counted(tale, "breaker_effectiveness") == (10, 10)
 
 
 def test_blocked_within_the_bound_after_a_fault_is_no_false_opening(story):

@@ -91,6 +91,24 @@ def test_a_wait_that_the_venue_asked_for_is_cause_to_block(story):
     assert verdict(tale, "nothing_blocked_without_cause") is PASS
 
 
+@pytest.mark.parametrize("word", ["blocked", "failed", "unknown"])
+def test_a_call_of_which_nothing_left_was_held_back_whatever_it_is_called(story, word):
+    tale = story({"category": "order_execution", "blocks": []}).probe(9).begin(10)
+    refused_for_cause(tale, 11, 400).invoke(12, "o2", client_id="c2").back(12, "o2", word)
+    assert verdict(tale, "nothing_blocked_without_cause") is FAIL
+
+
+@pytest.mark.parametrize(("is_asked", "expected"), [(True, PASS), (False, FAIL)])
+def test_who_waited_for_a_list_that_others_asked_for_was_not_held_back(story, is_asked, expected):
+    """It does not come in his time; but asked it was."""
+    tale = story(venues={"A": {"looks_up": "in a list"}}).probe(9)
+    tale.invoke(12, "o1", "order.query", client_id="c1")
+    if is_asked:
+        tale.sent(12.1, "r1", "orders.open")
+    tale.back(22, "o1", "failed")
+    assert verdict(tale, "nothing_blocked_without_cause") is expected
+
+
 # -- every_answer_was_asked_for, and attempts of which nobody says whose they are
 
 

@@ -232,11 +232,27 @@ def test_a_call_that_is_served_is_what_is_wanted(story):
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(400, PASS), (401, FAIL), (403, FAIL), (429, FAIL), (503, FAIL)]
+    ("operation", "status", "is_touched", "expected"),
+    [
+        ("order.cancel", 400, False, PASS),  # it may have been filled
+        ("order.place", 400, True, PASS),
+        ("order.place", 400, False, FAIL),  # what is well takes orders that are in order
+        ("order.place", 401, True, FAIL),
+        ("order.place", 403, True, FAIL),
+        ("order.place", 429, True, FAIL),
+        ("order.place", 503, True, FAIL),
+    ],
 )
-def test_a_no_to_the_order_is_an_answer_and_a_no_to_who_asks_is_none(story, status, expected):
-    tale = asked_after_all_was_well(story, 60, sent=60, status=status)
-    assert verdict(tale, "trading_resumes") is expected
+def test_a_no_to_the_order_is_an_answer_where_it_is_no_doing_of_the_core(
+    story, operation, status, is_touched, expected
+):
+    """A core that garbles what it sends is refused all day, and nothing is wrong with the venue."""
+    tale = story({}).sent(0, "r0", "time").probe(1).begin(10).end(30)
+    tale.invoke(60, "o1", operation, client_id="c1").sent(60, "r1", operation, client_id="c1")
+    if is_touched:
+        tale.fired(60, "F1", "r1", operation)
+    tale.done(60, "r1", "error", status=status)
+    assert verdict(tale.back(61, "o1", "failed"), "trading_resumes") is expected
 
 
 @pytest.mark.parametrize(
