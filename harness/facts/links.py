@@ -7,7 +7,7 @@ error can name any of these. Nothing else of a request outlives its reply.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ NO_SUCH_ORDER_CODE = -2013
 REFUSAL_CODES = frozenset({-1013, -2010})
 CANCEL = "order.cancel"
 PLACE = "order.place"
+_CONNECT = "connect"
 
 
 @dataclass(slots=True)
@@ -191,7 +192,8 @@ class Links:
             self._venues[adapter] = str(details["venue"])
         client_id = str(details.get("client_id") or "")
         self.requests[event.id] = Request(event.id, adapter, operation, client_id, event.t)
-        self._judge_holds(event, adapter, operation)
+        for hold in self._broken(adapter, operation, event.t):
+            self._breach(hold, f"{at(event)}: {adapter} sent {operation} as {event.id}")
         if self._down_since is not None and operation == PLACE:
             since = self._down_since
             self.shutdown.breach(
@@ -237,7 +239,10 @@ class Links:
         adapter = str(event.details["adapter"])
         self.adapters.add(adapter)
         self.connections.add(event.id)
-        self._judge_attempt(event, adapter)
+        began = float(event.details.get("began", event.t))
+        self._judge_attempt(event, adapter, began)
+        for hold in self._broken(adapter, _CONNECT, began):
+            self._breach(hold, f"{at(event)}: {adapter} began to open {event.id} at t={began:.3f}s")
         if event.outcome == "ok":
             self._open[adapter] = event.id
             self._opened_at[adapter] = event.t
@@ -310,15 +315,18 @@ class Links:
         if not hold.orders_only:
             self.silences.setdefault(request.adapter, []).append((event.t, until))
 
-    def _judge_holds(self, event: Event, adapter: str, operation: str) -> None:
+    def _broken(self, adapter: str, operation: str, t: float) -> Iterator[Hold]:
+        """The holds that whoever begins `operation` at `t` breaks: told by then, and not over."""
         for hold in self._holds.get(adapter, ()):
-            if hold.covers(operation, event.t):
-                asked = "as asked" if hold.is_named else "as is promised after a refusal"
-                self._judgement(hold).breach(
-                    f"{at(event)}: {adapter} sent {operation} as {event.id} before "
-                    f"t={hold.until:.3f}s, {asked} by {hold.status} to {hold.request_id} "
-                    f"({hold.told})"
-                )
+            if hold.told_at <= t and hold.covers(operation, t):
+                yield hold
+
+    def _breach(self, hold: Hold, what: str) -> None:
+        asked = "as asked" if hold.is_named else "as is promised after a refusal"
+        self._judgement(hold).breach(
+            f"{what} before t={hold.until:.3f}s, {asked} by {hold.status} to {hold.request_id} "
+            f"({hold.told})"
+        )
 
     def _is_quiet_since(self, request: Request) -> bool:
         """Whether we were told so while it was on the wire: then its refusal tells nothing new."""
@@ -330,14 +338,13 @@ class Links:
             return self.quiet
         return self.banned if hold.status == BANNED else self.retry_after
 
-    def _judge_attempt(self, event: Event, adapter: str) -> None:
+    def _judge_attempt(self, event: Event, adapter: str, began: float) -> None:
         self.reconnects.judged += 1
         other = self._open.get(adapter)
         if other is not None and event.outcome == "ok":
             self.reconnects.breach(
                 f"{at(event)}: {adapter} opened {event.id} while {other} was still open"
             )
-        began = float(event.details.get("began", event.t))
         attempts = self._attempts.setdefault(adapter, deque())
         if attempts and began < attempts[-1] - 1e-6:
             self.reconnects.breach(

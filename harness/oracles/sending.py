@@ -22,12 +22,15 @@ __all__ = [
 
 
 def nothing_sent_before_retry_after(facts: Facts) -> InvariantResult:
-    """After a 429 arrived nothing is sent until the time it named; what was under way may end."""
+    """After a 429 arrived nothing is sent until the time it named; what was under way may end.
+
+    Nor does anybody connect, unless only new orders were refused.
+    """
     return result_of("nothing_sent_before_retry_after", facts.links.retry_after)
 
 
 def nothing_sent_while_banned(facts: Facts) -> InvariantResult:
-    """After a 418 arrived nothing is sent until the ban ends."""
+    """After a 418 arrived nothing is sent until the ban ends, and nobody connects."""
     return result_of("nothing_sent_while_banned", facts.links.banned)
 
 

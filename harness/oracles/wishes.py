@@ -31,7 +31,10 @@ def calls_end_in_time(facts: Facts) -> InvariantResult:
 
 
 def quiet_after_a_refusal(facts: Facts) -> InvariantResult:
-    """After a refusal for asking too often that names no time nothing is sent for a while."""
+    """After a refusal for asking too often that names no time nothing is sent for a while.
+
+    Nor does anybody connect, unless only new orders were refused.
+    """
     return result_of("quiet_after_a_refusal", facts.links.quiet)
 
 

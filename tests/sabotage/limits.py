@@ -51,6 +51,18 @@ def recovery_knocks_on_a_banned_door(mp):
     mp.setattr(EngineExecutor, "wait", lambda _self, _error: 0.0)
 
 
+@ROOM("ban", "nothing_sent_while_banned")
+def a_ban_is_answered_by_a_new_connection(mp):
+    """No request is sent before its time; that connecting is one as well, nobody thought of."""
+    mp.setattr(EngineExecutor, "wait", lambda _self, _error: 0.0)
+
+    async def reconnect(_self, _action, connection, _error):
+        await connection.disconnect()
+        await connection.adapter.connect(connection.setting)
+
+    mp.setattr(EngineExecutor, "_repair", reconnect)
+
+
 @ROOM("rate_limit_squeeze", "nothing_sent_before_retry_after")
 def the_gate_is_on_one_lane_only(mp):
     """New orders wait as asked; cancels and queries go out."""

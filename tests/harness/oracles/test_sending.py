@@ -25,6 +25,33 @@ def test_nothing_is_sent_until_the_moment_named(story, status, name):
     assert all(word in found.evidence[0] for word in ("r1", "r2", "seq"))
 
 
+@pytest.mark.parametrize(
+    ("began", "code", "expected"),
+    [
+        (19.9, -1003, FAIL),
+        (20.0, -1003, PASS),
+        (9.9, -1003, PASS),  # on its way when the refusal arrived
+        (11.0, -1015, PASS),  # of new orders, and of nothing else
+    ],
+)
+@pytest.mark.parametrize("outcome", ["ok", "refused"])
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [(429, "nothing_sent_before_retry_after"), (418, "nothing_sent_while_banned")],
+)
+def test_nobody_connects_until_the_moment_named_either(
+    story, status, name, outcome, began, code, expected
+):
+    tale = refused(story, status, code)
+    tale.add(20.1, "link.open", "k1", outcome, adapter="A", began=began)
+    found = ask(tale, name)
+    assert found.verdict is expected
+    assert expected is PASS or found.evidence == (
+        f"seq 6, t=20.100s: A began to open k1 at t=19.900s before t=20.000s, as asked by {status} "
+        "to r1 (seq 5, t=10.000s)",
+    )
+
+
 def test_refusal_whose_reply_was_lost_binds_nobody(story):
     tale = story().sent(9, "r1").add(9, "venue.refused", "r1", status=429, until=20.0)
     tale.done(10, "r1", "reset").sent(11, "r2")

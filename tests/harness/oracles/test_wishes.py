@@ -165,6 +165,12 @@ def test_nothing_is_sent_for_as_long_as_is_promised(story):
     )
 
 
+@pytest.mark.parametrize(("began", "expected"), [(19.9, FAIL), (20.0, PASS), (9.9, PASS)])
+def test_nor_does_anybody_connect_for_as_long(story, began, expected):
+    tale = told_to_be_quiet(story).add(20.1, "link.open", "k1", "ok", adapter="A", began=began)
+    assert verdict(tale, "quiet_after_a_refusal") is expected
+
+
 @pytest.mark.parametrize("moment", ["before", "the same"])
 def test_what_was_on_the_wire_then_makes_the_quiet_no_longer(story, moment):
     told_to = told_to_be_quiet(story, told=9.5 if moment == "the same" else 10)
