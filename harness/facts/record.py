@@ -352,6 +352,28 @@ class Facts:
                 f"{call.adapter}, whose venue was well, while {on} was on"
             )
 
+    def _judge_sample(self, event: Event) -> None:
+        """An adapter that is down: of itself, where its venue is well, and then no excuse."""
+        # The canary is left out: what keeps it from singing may be the very block in question.
+        parts = {"connected": "a connection", "ticking": "prices"}
+        missing = [parts[part] for part in parts if event.details.get(part, True) is False]
+        if not self._must_be_up(event.id, event.t):
+            if missing:
+                self.links.troubled_at[event.id] = event.t
+            return
+        self.bystanders.judged += 1
+        if missing:
+            self.bystanders.breach(
+                f"{at(event)}: {event.id} was without {' and '.join(missing)}, although its venue "
+                "had been well for longer than recovery may take"
+            )
+
+    def _must_be_up(self, adapter: str, t: float) -> bool:
+        """Whether all has been well for longer than the bound, and silence was not asked for."""
+        since = t - self.header.recovery_bound
+        is_free = not self.links.is_held(adapter, CANCEL, since)
+        return is_free and not self.links.is_shutting_down and self._is_healthy(adapter, t)
+
     def _must_work(self, call: Call) -> bool:
         """Whether all was well at its venue, when it was asked for, for longer than the bound.
 
@@ -422,9 +444,7 @@ class Facts:
         is_well = self.incidents.probed(event)
         self.links.adapters.add(event.id)
         self.standbys.probed(event.id, event.t, is_well=is_well)
-        # The canary is left out: what keeps it from singing may be the very block in question.
-        if False in [event.details.get(part, True) for part in ("connected", "ticking")]:
-            self.links.troubled_at[event.id] = event.t
+        self._judge_sample(event)
         self.last_sample[event.id] = (is_well, at(event))
         if is_well:
             self._well_once.add(event.id)

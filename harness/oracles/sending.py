@@ -72,7 +72,10 @@ def one_reconnect_at_a_time(facts: Facts) -> InvariantResult:
 
 
 def bystanders_unharmed(facts: Facts) -> InvariantResult:
-    """A fault on one venue makes no call on another fail."""
+    """A fault on one venue makes no call on another fail.
+
+    Nor is an adapter without a connection or prices while its venue is well.
+    """
     return result_of("bystanders_unharmed", facts.bystanders)
 
 

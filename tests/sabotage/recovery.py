@@ -141,6 +141,35 @@ def a_second_attempt_starts_before_the_first_has_ended(mp):
     wrap(mp, SimulatedAdapter, "connect", make)
 
 
+@ROOM("long_outage", "bystanders_unharmed")
+def a_recovery_closes_the_connection_to_another_venue(mp):
+    """Calls wait for as long as it takes to open it, and then succeed; none of them fails."""
+    closed: dict[str, bool] = {}
+
+    def make(repair):
+        async def repair_one_and_close_another(self, action, connection, error):
+            for other in self._engine.connections.values():
+                if other is not connection and not closed:
+                    closed[other.name] = True
+                    await other.disconnect()
+            await repair(self, action, connection, error)
+
+        return repair_one_and_close_another
+
+    wrap(mp, EngineExecutor, "_repair", make)
+
+    def make_slow(connect):
+        async def take_its_time(self):
+            if closed.get(self.name):
+                closed[self.name] = False
+                await self._clock.sleep(12.0)
+            await connect(self)
+
+        return take_its_time
+
+    wrap(mp, AdapterConnection, "connect", make_slow)
+
+
 @ROOM("broken_links", "no_stale_price_served")
 def ready_before_prices_flow(mp):
     """Subscribed is taken for informed: strategies trade on what was known before the break."""

@@ -246,6 +246,50 @@ def test_rejection_by_the_other_venue_itself_is_no_harm(story):
     assert verdict(tale, "bystanders_unharmed") is PASS
 
 
+def sampled(story, t, *, venue="B", **parts):
+    """A fault at `venue` from 10 to 30, the bound is 20 s; then A is looked at."""
+    tale = story({"venue": venue}).probe(9).begin(10).end(30)
+    tale.events[-2:] = [event for event in tale.events[-2:] if t >= 30]
+    return tale.probe(t, "down", **parts)
+
+
+@pytest.mark.parametrize(("part", "what"), [("connected", "a connection"), ("ticking", "prices")])
+@pytest.mark.parametrize(("t", "venue"), [(20, "B"), (60, "A"), (60, "B")])
+def test_what_takes_an_adapter_down_whose_venue_is_well_is_harm(story, t, venue, part, what):
+    """Whatever the core closed it for, and whether or not anybody called meanwhile."""
+    found = ask(sampled(story, t, venue=venue, **{part: False}), "bystanders_unharmed")
+    assert found.verdict is FAIL
+    assert f"A was without {what}, although its venue" in found.evidence[0]
+
+
+def test_what_is_up_but_does_not_agree_with_its_venue_is_another_matter(story):
+    tale = sampled(story, 60, reconciled=False, canary=False)
+    assert verdict(tale, "bystanders_unharmed") is PASS
+
+
+@pytest.mark.parametrize(("t", "venue"), [(20, "A"), (49, "A"), (20, "*")])
+def test_what_is_down_while_its_venue_is_broken_or_within_the_bound_is_none(story, t, venue):
+    tale = sampled(story, t, venue=venue, connected=False, ticking=False)
+    assert verdict(tale, "bystanders_unharmed") is OPEN
+
+
+@pytest.mark.parametrize(("until", "expected"), [(85.0, OPEN), (75.0, FAIL)])
+def test_who_was_told_to_keep_quiet_has_as_long_to_come_back(story, until, expected):
+    """Nobody may connect during a ban, however long the fault that brought it is over."""
+    tale = story().probe(9).sent(11, "r1").add(11, "venue.refused", "r1", status=418, until=until)
+    tale.done(11, "r1", "error", status=418).probe(100, "down", connected=False)
+    assert verdict(tale, "bystanders_unharmed") is expected
+
+
+@pytest.mark.parametrize("why", ["never up", "shutdown"])
+def test_who_is_on_his_way_up_or_down_is_not_judged(story, why):
+    tale = story()
+    if why == "shutdown":
+        tale.probe(9).add(50, "run.shutdown")
+    tale.probe(60, "down", connected=False)
+    assert verdict(tale, "bystanders_unharmed") is OPEN
+
+
 def test_only_new_orders_are_forbidden_after_shutdown(story):
     name = "nothing_sent_after_shutdown"
     tale = story().add(50, "run.shutdown").sent(51, "r1", "order.cancel", client_id="c1")

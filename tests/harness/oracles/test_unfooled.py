@@ -51,6 +51,14 @@ def test_a_connection_that_the_probe_found_dead_is_cause_to_block(story, part):
     assert verdict(tale, "nothing_blocked_without_cause") is PASS
 
 
+@pytest.mark.parametrize("part", ["connected", "ticking"])
+def test_an_outage_of_the_cores_own_making_is_no_cause_to_block(story, part):
+    """Who closes his connection at a venue that is well cannot point at its being closed."""
+    tale = story({"venue": "B"}).probe(9).begin(10).probe(12, "down", **{part: False})
+    tale.invoke(13, "o1", client_id="c1").back(13, "o1", "blocked")
+    assert verdict(tale, "nothing_blocked_without_cause") is FAIL
+
+
 @pytest.mark.parametrize(("t", "expected"), [(31, PASS), (49, PASS), (99, FAIL)])
 def test_a_fault_of_another_sort_is_cause_until_the_bound_has_passed(story, t, expected):
     """What is bad in the data need not show on the links."""
