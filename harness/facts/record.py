@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from harness.facts.alerts import Alerts
 from harness.facts.calls import Call, Calls
 from harness.facts.errors import Errors
 from harness.facts.judgement import Judgement, at
@@ -17,7 +17,7 @@ from harness.facts.prices import Prices
 from harness.facts.standbys import Standbys
 from harness.facts.wishes import Wishes
 from harness.history import Event
-from harness.incidents import Incident, IncidentLog
+from harness.incidents import IncidentLog
 from harness.plan import Header, Promises
 from harness.timeline import Timeline, TimelineFold
 
@@ -25,8 +25,6 @@ __all__ = ["Facts", "fold"]
 
 #: Seconds for which a call is worth trying again: what the most impatient lane allows.
 RETRY_BUDGET = 15.0
-#: Alerts of one category that one incident may be worth. It may look over in between.
-ALERTS_OF_ONE_SORT = 3
 
 
 def fold(events: Iterable[Event]) -> Facts:
@@ -60,7 +58,7 @@ class Facts:
         self.leftover_tasks: tuple[str, ...] | None = None
         self.failures: tuple[str, ...] = ()
         self.causeless = Judgement()
-        self.alerts = Judgement()
+        self.alerts = Alerts()
         self.samples_before: dict[str, tuple[bool, str]] = {}
         self.last_sample: dict[str, tuple[bool, str]] = {}
         self._timeline = TimelineFold()
@@ -68,7 +66,6 @@ class Facts:
         self._failing_orders: set[str] = set()
         self._peace = Peace()
         self._is_undisturbed = True
-        self._alerted: Counter[tuple[str, str, str]] = Counter()
         self._takers: Mapping[str, Callable[[Event], None]] = {
             "run.start": self._start,
             "run.settle": self._settle,
@@ -421,21 +418,7 @@ class Facts:
         known = self.errors.incident_of(str(event.details.get("error_id") or ""))
         incident = self.incidents.escalate(event, traced or known)
         if incident is not None:
-            self._judge_alert(event, incident)
-
-    def _judge_alert(self, event: Event, incident: Incident) -> None:
-        """One incident is one call, or a few where its consequences differ."""
-        category = str(event.details.get("category") or "")
-        # Each order that stays unknown is a case of its own.
-        order = str(event.details.get("order_id") or "") if category == "order_execution" else ""
-        key = (incident.plan.id, category, order)
-        self._alerted[key] += 1
-        self.alerts.judged += 1
-        if self._alerted[key] > ALERTS_OF_ONE_SORT:
-            self.alerts.breach(
-                f"{at(event)}: {event.id} is alert number {self._alerted[key]} of {category} for "
-                f"{incident.plan.id} ({incident.plan.kind})"
-            )
+            self.alerts.take(event, incident)
 
     def _price(self, event: Event) -> None:
         self.prices.take(event)

@@ -124,7 +124,7 @@ def must_escalate_recall(facts: Facts) -> InvariantResult:
 
 def no_alert_storm(facts: Facts) -> InvariantResult:
     """An operator is called once for an incident, or a few times, not for each of its errors."""
-    return result_of("no_alert_storm", facts.alerts)
+    return result_of("no_alert_storm", facts.alerts.few)
 
 
 def trouble_noticed_in_time(facts: Facts) -> InvariantResult:
