@@ -23,11 +23,13 @@ _UNKNOWN_FATES = frozenset({"", "ok", "reset", "lost", "abandoned"})
 
 #: What recovery and reconciliation ask by themselves, on behalf of no call.
 _ASKED_BY_RECOVERY = frozenset({"order.query", "orders.open", "stream.subscribe", "trades"})
+#: What only callers ask for: such a request is an attempt, whether or not its call is still open.
+_ASKED_BY_CALLERS = frozenset({PLACE, CANCEL, "account"})
 
 
 @dataclass(slots=True)
 class Call:
-    """One operation that the strategy asked for, until it returned.
+    """One operation that the strategy asked for, and what was sent for it.
 
     `was_kept_back`: it came to nothing and nothing had left, whatever the core calls that; or the
     core itself says that it was blocked.
@@ -44,6 +46,7 @@ class Call:
     is_due_anyway: bool = False
     was_hopeless: bool = False
     was_kept_back: bool = False
+    returned: str = ""
 
     @property
     def waits_since(self) -> float:
@@ -68,6 +71,11 @@ class Call:
         """The attempts that did something at the venue, or of which nobody knows."""
         unknown = _UNKNOWN_FATES if self.operation in {PLACE, CANCEL} else frozenset({"ok"})
         return [request for request in self.attempts if request.outcome in unknown]
+
+    @property
+    def is_told_as_unsent(self) -> bool:
+        """Whether its caller was told that it failed, or was blocked, and nothing had left."""
+        return self.returned == "blocked" or (self.returned == "failed" and self.was_kept_back)
 
     @property
     def was_answered(self) -> bool:
@@ -109,6 +117,8 @@ class Calls:
         self.denied = Judgement()
         self.known_ids: set[str] = set()
         self._open: dict[str, Call] = {}
+        # By operation and order, so that it grows with orders and not with calls.
+        self._over: dict[tuple[str, str], Call] = {}
 
     def invoked(self, event: Event) -> Call:
         """Take client.invoke."""
@@ -129,21 +139,49 @@ class Calls:
         return call
 
     def sent(self, event: Event) -> Call | None:
-        """Take link.sent: the open call on whose behalf it left, if any."""
+        """Take link.sent: the call on whose behalf it left, if any, be it open or over."""
         request = self._links.requests[event.id]
         if self._is_list(request):
             self._list_left_at = event.t
-        owner = self._open.get(str(event.details.get("call") or ""))
-        if owner is None and request.operation in _ASKED_BY_RECOVERY:
+        named = str(event.details.get("call") or "")
+        call = self._owner_of(request, self._open.get(named))
+        is_late = call is None and request.operation in _ASKED_BY_CALLERS
+        if is_late and not self._links.is_shutting_down:
+            call = self._late(event, request, named)
+        if call is not None:
+            call.attempts.append(request)
+            request.is_canary = call.canary
+        return call
+
+    def _owner_of(self, request: Request, named: Call | None) -> Call | None:
+        """The open call that a request belongs to: the one that it names, if it fits."""
+        if named is not None and _fits(named, request, is_named=True):
+            return named
+        if request.operation in _ASKED_BY_RECOVERY:
             return None
         # Of a request that seems to be nobody's the oldest open call that fits is taken to be the
         # owner: a core that breaks the tie must not have its attempts forgotten.
-        for call in [owner] if owner is not None else list(self._open.values()):
-            if _fits(call, request, is_named=owner is not None):
-                call.attempts.append(request)
-                request.is_canary = call.canary
-                return call
-        return None
+        return next((c for c in self._open.values() if _fits(c, request, is_named=False)), None)
+
+    def _late(self, event: Event, request: Request, named: str) -> Call:
+        """The call that a request belongs to which no open one asked for; at worst one of its own.
+
+        An order of unknown outcome is sent again when it has turned out not to be there. What its
+        caller was told is not sent must not go out behind his back.
+        """
+        lane = str(event.details.get("lane") or "")
+        call = self._over.get((request.operation, request.client_id)) or Call(
+            "", request.adapter, request.operation, lane, request.client_id, event, canary=False
+        )
+        self.attempted += not call.attempts
+        self.attempts += 1
+        is_meant = request.operation == PLACE or call.id == named
+        if is_meant and call.is_told_as_unsent:
+            self.unsent.breach(
+                f"{at(event)}: {request.adapter} sent {request.operation} {request.client_id} as "
+                f"{request.id}, although {call.id} had come back {call.returned} with nothing sent"
+            )
+        return call
 
     def done(self, request: Request) -> None:
         """A request is over. A list answers all who looked an order up before it left.
@@ -167,8 +205,9 @@ class Calls:
         call = self._open.pop(event.id, None)
         if call is None:
             return None
-        self._remember(call)
+        self._remember(event, call)
         has_left = bool(call.attempts) or self._shares_a_list(call, self._list_left_at)
+        call.returned = event.outcome
         call.was_kept_back = event.outcome == "blocked" or (event.outcome != "ok" and not has_left)
         if call.operation == PLACE:
             self._order_returned(event, call)
@@ -188,7 +227,10 @@ class Calls:
         """Whether the list that left at `left_at` is one that answers `call` as well."""
         return call.operation == LOOK_UP and left_at >= call.invoked.t
 
-    def _remember(self, call: Call) -> None:
+    def _remember(self, event: Event, call: Call) -> None:
+        client_id = str(event.details.get("client_id") or call.client_id)
+        if call.operation in {PLACE, CANCEL} and client_id:
+            self._over[call.operation, client_id] = call
         # Only a call that no request answers for can be what an error refers to by its own id.
         if not call.attempts:
             self.known_ids.add(call.id)

@@ -1,12 +1,13 @@
 """Calls on a dependency that is down: which were held back, and which reached it for nothing.
 
-Only what left the adapter counts; what a breaker says of its state does not. A request that
-reached the dead dependency is forgiven as a probe when it opens a new period, of which there are
-two signs. Since the lane's previous request a call came back with nothing sent, and
-`PROBE_SPACING` seconds went by; or the request's own call had to wait, and `WAIT_SPACING` seconds
-went by without any request of the lane. Either way it is at most one request in each period in
-which something was kept from the venue. A call that is sent as it comes is never a probe by the
-second sign, so that a client without a breaker is forgiven nothing, however seldom it calls.
+Only what left the adapter counts, be its call still open or over; what a breaker says of its state
+does not. A request that reached the dead dependency is forgiven as a probe when it opens a new
+period, of which there are two signs. Since the lane's previous request a call came back with
+nothing sent, and `PROBE_SPACING` seconds went by; or the request's own call had to wait, and
+`WAIT_SPACING` seconds went by without any request of the lane. Either way it is at most one request
+in each period in which something was kept from the venue. A call that is sent as it comes is never
+a probe by the second sign, so that a client without a breaker is forgiven nothing, however seldom
+it calls.
 """
 
 from __future__ import annotations

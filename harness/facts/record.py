@@ -227,7 +227,7 @@ class Facts:
         if call is None:
             return
         adapter = self.links.requests[event.id].adapter
-        if call.operation == PLACE:
+        if call.operation == PLACE and not call.returned:
             peace_since = self._peace_since(call.adapter)
             self.standbys.sent(event, call, adapter, peace_since=peace_since)
         if adapter == call.adapter:

@@ -35,7 +35,7 @@ def nothing_sent_while_banned(facts: Facts) -> InvariantResult:
 
 
 def blocked_calls_send_nothing(facts: Facts) -> InvariantResult:
-    """A call that comes back as blocked, by a breaker or a gate, has sent nothing."""
+    """A call that comes back as blocked, by a breaker or a gate, has sent nothing, and does not."""
     return result_of("blocked_calls_send_nothing", facts.calls.unsent)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
+from foxtrot.server.engine import MainEngine
 from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.policy import BreakerPolicy, Lane
 from foxtrot.util import _breaker_gate
@@ -166,6 +168,41 @@ def a_breaker_that_closes_on_a_failed_probe(mp):
         return take
 
     wrap(mp, BreakerCore, "_take_probe", make)
+
+
+def _tried_in_the_background(mp, name: str, ask):
+    """Have what failed or was blocked asked of the adapter itself, time and again."""
+
+    async def insist(engine, what, adapter_name):
+        for _ in range(20):
+            await engine._clock.sleep(0.2)
+            with suppress(OSError, FoxtrotError):
+                await ask(engine.connections[adapter_name].adapter, what)
+                return
+
+    def make(call):
+        async def and_insist(self, *args):
+            try:
+                return await call(self, *args)
+            except FoxtrotError:
+                self._tasks.spawn("insist", insist(self, args[0], args[-1]))
+                raise
+
+        return and_insist
+
+    wrap(mp, MainEngine, name, make)
+
+
+@ROOM("long_outage", "blocked_calls_send_nothing")
+def a_blocked_order_is_sent_when_its_caller_has_gone(mp):
+    """He was told that nothing had left, and places it elsewhere; this one goes out as well."""
+    _tried_in_the_background(mp, "send_order", lambda adapter, request: adapter.send_order(request))
+
+
+@ROOM("long_outage", "breaker_effectiveness")
+def a_blocked_question_is_asked_when_its_caller_has_gone(mp):
+    """The breaker is open, every call is held back, and the venue is hammered all the same."""
+    _tried_in_the_background(mp, "query_account", lambda adapter, _: adapter.query_account())
 
 
 @ROOM("garbled_replies", "cancels_get_through")

@@ -222,6 +222,80 @@ def test_a_request_that_names_no_call_belongs_to_the_open_call_that_fits(story):
     assert fold(tale.events).outages.reached == 3
 
 
+def asked_in_an_outage(story, returned, operation="order.place", call="o1"):
+    """A call that came back at 21 in an outage; its request leaves a second later, for `call`."""
+    client_id = "" if operation == "account" else "c1"
+    tale = story({"end": 90.0}).begin(10).sent(11, "r1", "time").fired(11, "F1", "r1", "time")
+    tale.done(11, "r1", "reset").invoke(20, "o1", operation, client_id=client_id)
+    tale.back(21, "o1", returned).sent(22, "q1", operation, client_id=client_id)
+    tale.events[-1].details["call"] = call
+    return tale.done(22, "q1", "reset")
+
+
+@pytest.mark.parametrize("operation", ["order.place", "order.cancel", "account"])
+@pytest.mark.parametrize("call", ["o1", "", "o7"])
+def test_a_request_that_leaves_when_its_call_is_over_has_reached_the_venue_too(
+    story, operation, call
+):
+    """A core that gives its callers back at once could hammer a dead venue in the background."""
+    facts = fold(asked_in_an_outage(story, "blocked", operation, call).events)
+    assert (facts.outages.attempted, facts.outages.reached) == (1, 1)
+    assert (facts.calls.attempted, facts.calls.attempts) == (1, 1)
+
+
+def test_each_further_request_is_one_more_attempt_of_the_same_operation(story):
+    tale = asked_in_an_outage(story, "unknown").sent(23, "q2", client_id="c1")
+    facts = fold(tale.done(23, "q2", "reset").events)
+    assert (facts.outages.reached, facts.calls.attempted, facts.calls.attempts) == (2, 1, 2)
+
+
+def test_an_order_that_nobody_asked_for_is_an_attempt_as_well(story):
+    facts = fold(story().sent(5, "q1", client_id="c9").sent(6, "q2", "time").events)
+    assert (facts.calls.attempted, facts.calls.attempts) == (1, 1)
+
+
+def test_a_request_that_bears_the_name_of_another_open_call_is_its_own_calls_all_the_same(story):
+    tale = story().invoke(1, "o1", client_id="c1").invoke(2, "o2", client_id="c2")
+    tale.sent(3, "q1", client_id="c1")
+    tale.events[-1].details["call"] = "o2"
+    assert verdict(tale.back(4, "o1", "blocked"), "blocked_calls_send_nothing") is FAIL
+
+
+def test_what_the_engine_cancels_as_it_closes_is_nobodys_attempt(story):
+    tale = story().add(50, "run.shutdown").sent(51, "q1", "order.cancel", client_id="c1")
+    assert fold(tale.events).calls.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "returned", "call", "expected"),
+    [
+        ("order.place", "blocked", "o1", FAIL),
+        ("order.place", "blocked", "", FAIL),
+        ("order.place", "failed", "o1", FAIL),  # nothing had left, and its caller was told so
+        ("order.place", "unknown", "o1", OPEN),  # as it may be: it is looked up and sent again
+        ("order.cancel", "blocked", "o1", FAIL),
+        ("order.cancel", "blocked", "", PASS),  # perhaps the engine's own, which cleans up
+        ("account", "blocked", "o1", PASS),  # a question does nothing
+    ],
+)
+def test_what_came_back_as_blocked_is_not_sent_afterwards(
+    story, operation, returned, call, expected
+):
+    found = ask(asked_in_an_outage(story, returned, operation, call), "blocked_calls_send_nothing")
+    assert found.verdict is expected
+    assert expected is not FAIL or found.evidence == (
+        f"seq 8, t=22.000s: A sent {operation} c1 as q1, although o1 had come back {returned} with "
+        "nothing sent",
+    )
+
+
+def test_an_order_of_which_an_attempt_had_failed_may_be_told_as_failed_and_no_more(story):
+    """That one left is known to its caller; whether another may follow is for others to judge."""
+    tale = story().invoke(1, "o1", client_id="c1").sent(1, "r1", client_id="c1")
+    tale.done(1, "r1", "reset").back(2, "o1", "failed").sent(3, "r2", client_id="c1")
+    assert verdict(tale, "blocked_calls_send_nothing") is OPEN
+
+
 # -- no_refusal_is_sent_again
 
 
