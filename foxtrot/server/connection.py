@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -124,6 +125,15 @@ class AdapterConnection:
             error = not_ready(self.name, "the engine is shutting down", self._clock)
             error.recoverable = False
             raise error
+
+    def can_be_asked(self) -> bool:
+        """Whether the venue may answer: a price that is silent makes it unready, and not mute."""
+        if self.ready:
+            return True
+        with suppress(FoxtrotError):
+            self.require_line()
+            return self.adapter.connected and self.guard.can_be_asked()
+        return False
 
     @property
     def is_opening(self) -> bool:

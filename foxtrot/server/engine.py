@@ -17,10 +17,10 @@ from foxtrot.server.gate import RateGate
 from foxtrot.server.guard import AdapterGuard
 from foxtrot.server.inbox import Inbox
 from foxtrot.server.oms import Oms
-from foxtrot.server.orders import Diverted, OrderPipeline, named
+from foxtrot.server.orders import Diverted, OrderPipeline
 from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
 from foxtrot.server.recoveries import Recoveries
-from foxtrot.server.routes import Routes
+from foxtrot.server.routes import Routes, named
 from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down, spaced
 from foxtrot.server.watch import Watch
 from foxtrot.util.classification import Classifier

@@ -55,7 +55,7 @@ class Oms:
         held = (
             vt_symbol.rpartition(".")[0]
             for (name, vt_symbol), volume in self._positions.items()
-            if name == adapter_name and abs(volume) > _VOLUME_TOLERANCE
+            if name == adapter_name and not covers(0.0, abs(volume))
         )
         changing = (order.symbol for order in self.unsettled(adapter_name))
         return tuple(dict.fromkeys((*changing, *held)))

@@ -32,7 +32,7 @@ from foxtrot.util.errors import (
 from foxtrot.util.object import CancelRequest, OrderData, OrderRequest, TradeData
 from foxtrot.util.retry import OperationKind
 
-__all__ = ["Diverted", "OrderPipeline", "named"]
+__all__ = ["Diverted", "OrderPipeline"]
 
 # A "not found" is final only this long after the request's lifetime: the venue's clock and ours
 # differ by a little, and the lifetime is judged by the venue's.
@@ -245,6 +245,7 @@ class OrderPipeline:
         leave: Callable[[], None] = lambda: None,
     ) -> None:
         vt_orderid = order.vt_orderid
+        before = self._sent.get(vt_orderid)
 
         async def attempt() -> OrderData:
             if self._oms.is_at_venue(vt_orderid):
@@ -272,7 +273,7 @@ class OrderPipeline:
                 leave=leave_if_unwanted,
             )
         except FoxtrotError as error:
-            self._send_failed(connection, order, error)
+            self._send_failed(connection, order, error, before)
         except _Unwanted:
             why = "it was cancelled while it waited to be sent"
             self._send_failed(connection, order, self._not_sent(order, why))
@@ -288,10 +289,16 @@ class OrderPipeline:
             del self._sending[vt_orderid]
 
     def _send_failed(
-        self, connection: AdapterConnection, order: OrderData, error: FoxtrotError
+        self,
+        connection: AdapterConnection,
+        order: OrderData,
+        error: FoxtrotError,
+        before: _Sent | None = None,
     ) -> None:
         if self._oms.is_at_venue(order.vt_orderid):
             return  # the stream has shown the order meanwhile: it is there, whatever the reply
+        if before is not None and _says_nothing_of_it(error):
+            self._sent[order.vt_orderid] = before  # as if it had not left again
         if error.outcome is Outcome.UNKNOWN or self._known(order).status is Status.UNKNOWN:
             # The second case is a resend that was refused: perhaps as a duplicate of the first
             # request, which would then be alive. Only a look-up can tell.
@@ -365,7 +372,7 @@ class OrderPipeline:
                 break
             await self._clock.sleep(wait)
             # Asking a venue that is away teaches nothing, and wears out our patience.
-            while not _can_be_asked(connection):
+            while not connection.can_be_asked():
                 await self._clock.sleep(_READY_POLL)
             if self._known(order).status is not Status.UNKNOWN:
                 return True
@@ -377,7 +384,7 @@ class OrderPipeline:
                     await self._conclude(connection, order, expired_at)
                     if self._expired_at(connection, order) > expired_at:
                         misses = 0  # it left once more; before, what was seen stays seen
-            if _can_be_asked(connection):
+            if connection.can_be_asked():
                 spent += wait + self._clock.now() - asked_at
         return self._known(order).status is not Status.UNKNOWN
 
@@ -445,16 +452,7 @@ class OrderPipeline:
         return self._oms.order(order.vt_orderid) or order
 
 
-def _can_be_asked(connection: AdapterConnection) -> bool:
-    """Whether the venue may answer: a price that is silent makes it unready, and not mute."""
-    if connection.ready:
-        return True
-    with suppress(FoxtrotError):
-        connection.require_line()
-        return connection.adapter.connected and connection.guard.can_be_asked()
-    return False
-
-
-def named(request: OrderRequest, reference: str) -> OrderRequest:
-    """`request` under a client order id."""
-    return request if request.reference else replace(request, reference=reference)
+def _says_nothing_of_it(refusal: FoxtrotError) -> bool:
+    """Whether an order did not arrive for a reason of its own: it cannot be a duplicate, say."""
+    is_certain = refusal.outcome is not Outcome.UNKNOWN
+    return is_certain and refusal.category is not ErrorCategory.ORDER_EXECUTION

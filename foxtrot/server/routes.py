@@ -10,7 +10,7 @@ from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.oms import Oms
 from foxtrot.util.object import CancelRequest, OrderRequest
 
-__all__ = ["Routes"]
+__all__ = ["Routes", "named"]
 
 RequestT = TypeVar("RequestT", OrderRequest, CancelRequest)
 
@@ -83,3 +83,8 @@ class Routes:
         return tuple(
             each for each in self._connections.values() if each.standby_for == adapter_name
         )
+
+
+def named(request: OrderRequest, reference: str) -> OrderRequest:
+    """`request` under a client order id."""
+    return request if request.reference else replace(request, reference=reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain, repeat
 
 import pytest
 
@@ -122,6 +123,24 @@ def test_resend_that_has_to_wait_gets_no_older_than_the_policy_says(play, tools)
     assert story_of(bench, "o1")[-1] == "REJECTED"
     # What was seen before the wait stays seen, since nothing has left: one more look is enough.
     assert len([t for t, _ in bench.sent("order.query") if t > first + 20.0]) == 1
+
+
+def test_resend_that_was_refused_in_vain_leaves_what_was_seen_before_it_standing(play, tools):
+    """Nothing of it can be at the venue: one look after it is enough, and spares ten seconds."""
+
+    async def body(bench):
+        effects = chain([tools.Hang()], repeat(tools.Fail(tools.refused)))
+        bench.link.rules["r"] = tools.Rule(
+            sending=lambda request: next(effects) if request.operation is PLACE else None
+        )
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        await bench.clock.sleep(60)
+
+    bench = play(body, resend_within=22.0, recovery=False)
+    assert story_of(bench, "o1")[-1] == "REJECTED"
+    tries = [t for t, _ in bench.sent("order.place")]
+    assert len(tries) > 1
+    assert len([t for t, _ in bench.sent("order.query") if t > tries[-1]]) == 1
 
 
 def test_what_was_not_there_before_a_resend_says_nothing_after_it(play, tools):
