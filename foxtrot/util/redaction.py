@@ -11,22 +11,32 @@ __all__ = ["REDACTED", "jsonable", "redact_text"]
 
 REDACTED = "[redacted]"
 
-_NAMES = (
-    r"secret|passw(?:or)?d|passphrase|passcode|api[-_]?key|private[-_]?key|listen[-_]?key"
-    r"|access[-_]?(?:key|sign)|token|signature|credential|authorization|cookie"
-)
-# One of these stands in every text that names a secret, in lower case.
-_TELLTALES = (
-    *("secret", "passw", "passphrase", "passcode", "key", "access", "token", "signature"),
-    *("credential", "authorization", "cookie", "bearer", "basic", "://"),
-)
-_SECRET_NAME = re.compile(rf"{_NAMES}|^(sign|sig|auth)$", re.IGNORECASE)
+# What names a secret, each beside what stands in it however it is written, in lower case.
+_BY_TELLTALE = {
+    "secret": "secret",
+    "passw": "passw(?:or)?d",
+    "passphrase": "passphrase",
+    "passcode": "passcode",
+    "key": "(?:api|private|listen)[-_]?key",
+    "access": "access[-_]?(?:key|sign)",
+    "token": "token",
+    "signature": "signature",
+    "credential": "credential",
+    "authorization": "authorization",
+    "cookie": "cookie",
+}
+_NAMES = "|".join(_BY_TELLTALE.values())
+# These do where they end a name: `X-BAPI-SIGN` and `&sign=`, not `sign_type`, and not `design`.
+_LAST_WORD = "(?<![a-z])(?:sign|sig|authent)"
+# One of these stands in every text that names a secret.
+_TELLTALES = (*_BY_TELLTALE, "sig", "authent", "bearer", "basic", "://")
+_SECRET_NAME = re.compile(rf"{_NAMES}|(?:{_LAST_WORD}|(?<![a-z])auth)\W*$", re.IGNORECASE)
 # What stands around a secret in running text: `signature=abc`, `"apiKey": "a b"`, the same with
 # escaped quotes (JSON in JSON), bytes, and percent-encoded. A quoted value ends with its quote, or
 # with a text that was cut. Nothing here may scan ahead without bound: a reply can be megabytes.
 _QUOTE = r"""(?:\\*["']|%22)"""
 _SECRET_PAIR = re.compile(
-    rf"(?P<name>(?:{_NAMES})[\w-]{{0,40}}{_QUOTE}?\s*(?:[=:]|%3[Ad])\s*)"
+    rf"(?P<name>(?:(?:{_NAMES})[\w-]{{0,40}}|{_LAST_WORD}){_QUOTE}?\s*(?:[=:]|%3[Ad])\s*)"
     rf"(?:b?(?P<open>{_QUOTE})(?P<quoted>.*?)(?P<close>(?P=open)|\Z)"
     r"|(?P<bare>(?:(?:bearer|basic|digest)\s+)?[^\s\"'&,;}\])\\%]+))",
     re.IGNORECASE | re.DOTALL,

@@ -105,8 +105,8 @@ TRAPS = (
         row="done secrets",
         without="signatures as secrets",
         file="foxtrot/util/redaction.py",
-        old="token|signature|credential",
-        new="token|credential",
+        old='    "signature": "signature",\n',
+        new="",
         tests=(
             f"{TESTS}::test_no_secret_is_shown_anywhere",
             "tests/foxtrot/util/test_redaction.py::test_a_named_secret_in_running_text_is_replaced",

@@ -20,7 +20,10 @@ REPLACED = [
     if isinstance(each, re.Pattern) and each is not redaction._SECRET_NAME
 ]
 #: The names of secrets one by one, so that none depends on being drawn among the others.
-NAMES = [re.compile(name) for name in re.split(r"\|(?![^(]*\))", redaction._NAMES)]
+NAMES = [
+    *(re.compile(name) for name in re.split(r"\|(?![^(]*\))", redaction._NAMES)),
+    re.compile(redaction._LAST_WORD),
+]
 LEAKS = [
     "GET /order?timestamp=1&signature=SECRET&x=1",
     '{"apiKey": "SECRET and, more"}',
@@ -28,6 +31,7 @@ LEAKS = [
     r"{\"api_key\": \"SECRET\"}",
     "X-MBX-APIKEY: SECRET",
     "OK-ACCESS-SIGN: SECRET",
+    "accessSign=SECRET",
     "Authorization: Bearer SECRETSECRET",
     "sent Bearer SECRETSECRET to it",
     "authorization=Basic SECRET",
@@ -40,6 +44,14 @@ LEAKS = [
     'password="SECRET, in a text that was cut',
     "passphrase: SECRET",
     "signature=[SECRET]",
+    "X-BAPI-SIGN: SECRET",
+    "API-Sign: SECRET",
+    "{'KC-API-SIGN': 'SECRET'}",
+    "{b'X-BM-SIGN': b'SECRET'}",
+    "POST /order?api_key=k&sign=SECRET&x=1",
+    "sign%3DSECRET",
+    '{"id": 1, "sig": "SECRET"}',
+    "Authent: SECRET",
 ]
 
 
@@ -84,6 +96,12 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
         "API-key format invalid.",
         "token bucket empty, 3 s to go",
         "https://api.binance.com/api/v3/order",
+        "design: x",
+        "assign=1",
+        "sign up: now",
+        "signal=5, significant: 2",
+        "X-BAPI-SIGN-TYPE: 2",
+        "authentication: required, auth: by key",
         "[redacted]",
     ],
 )
@@ -97,12 +115,36 @@ def test_what_stands_around_a_secret_is_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("unit", ["a", "token", "://", "authorization", 'secret="', " "])
+@pytest.mark.parametrize(
+    "unit", ["a", "token", "://", "authorization", 'secret="', "sign", "-sign ", 'sign="', " "]
+)
 def test_a_reply_of_a_megabyte_is_scanned_in_linear_time(unit: str) -> None:
     """A pattern that scans ahead from every position would take hours here."""
     began = time.process_time()
     redact_text(unit * (1_000_000 // len(unit)))
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("key", "is_secret"),
+    [
+        ("X-BAPI-SIGN", True),
+        ("API-Sign", True),
+        ("KC-API-SIGN", True),
+        ("X-BM-SIGN", True),
+        (b"X-BM-SIGN", True),
+        ("payload_sig", True),
+        ("Authent", True),
+        ("proxy_auth", True),
+        ("auth", True),
+        ("X-BAPI-SIGN-TYPE", False),
+        ("design", False),
+        ("oauth", False),
+        ("authentication", False),
+    ],
+)
+def test_what_is_named_like_a_signature_is_kept_out(key: object, is_secret: bool) -> None:
+    assert list(jsonable({key: "x"}).values()) == [REDACTED if is_secret else "x"]
 
 
 class _Hostile:
