@@ -72,8 +72,9 @@ def qualified_names(exc: BaseException) -> Iterator[str]:
     The short form survives a library that moves a class between its modules.
     """
     for cls in type(exc).__mro__:
-        yield f"{cls.__module__}.{cls.__qualname__}"
-        yield f"{cls.__module__.partition('.')[0].lstrip('_')}.{cls.__qualname__}"
+        module = str(cls.__module__)
+        yield f"{module}.{cls.__qualname__}"
+        yield f"{module.partition('.')[0].lstrip('_')}.{cls.__qualname__}"
 
 
 def causes(exc: BaseException) -> Iterator[BaseException]:
@@ -100,7 +101,9 @@ def _frames(exc: BaseException) -> set[FrameType]:
 
 def _linked(exc: BaseException, within: set[FrameType]) -> Iterator[BaseException]:
     # requests and urllib3 hand the cause over as an argument, aiohttp as `os_error`.
-    candidates = [exc.__cause__, *exc.args, _get(exc, "reason"), _get(exc, "os_error")]
+    args = _get(exc, "args")
+    handed = args if isinstance(args, tuple) else ()
+    candidates = [exc.__cause__, *handed, _get(exc, "reason"), _get(exc, "os_error")]
     if not exc.__suppress_context__ and _was_caught(exc.__context__, within):
         candidates.append(exc.__context__)
     yield from (link for link in candidates if isinstance(link, Exception))
@@ -147,7 +150,7 @@ def http_status(exc: BaseException, text: str) -> int | None:
 
 def close_code(exc: BaseException) -> int | None:
     """The WebSocket close code: what was received, or 1006 when a stream ended without one."""
-    if hasattr(exc, "rcvd"):
+    if _has(exc, "rcvd"):
         return _integer(_get(_get(exc, "rcvd"), "code")) or 1006
     code = _integer(_get(exc, "code"))
     return code if code is not None and 1000 <= code < 5000 else None
@@ -156,7 +159,7 @@ def close_code(exc: BaseException) -> int | None:
 def errno_of(exc: BaseException) -> int | None:
     """The errno of an OSError; the numbers of a resolver and of OpenSSL are not among them."""
     is_of_tls = isinstance(exc, ssl.SSLError) or isinstance(exc.__cause__, ssl.SSLError)
-    number = exc.errno if isinstance(exc, OSError) and not is_of_tls else None
+    number = _integer(_get(exc, "errno")) if isinstance(exc, OSError) and not is_of_tls else None
     return number if number in errno.errorcode else None
 
 
@@ -165,7 +168,7 @@ def headers_of(exc: BaseException) -> Mapping[str, Any] | None:
     for owner in (exc, _get(exc, "response")):
         for name in ("headers", "header"):
             headers = _get(owner, name)
-            if headers is not None and hasattr(headers, "items"):
+            if _has(headers, "items"):
                 return headers  # type: ignore[no-any-return] # a mapping of a foreign library
     return None
 
@@ -177,17 +180,24 @@ def wait_named(headers: Mapping[str, Any] | None, text: str, now: dt.datetime) -
 
 
 def _header_wait(headers: Mapping[str, Any] | None, now: dt.datetime) -> float | None:
-    values = [v for k, v in (headers or {}).items() if _lower(k) == "retry-after"]
-    if not values:
+    value = _retry_after(headers)
+    if value is None:
         return None
-    value = values[0].decode("latin-1") if isinstance(values[0], bytes) else str(values[0])
     return _as_seconds(value.strip()) if _is_number(value) else _until_date(value, now)
+
+
+def _retry_after(headers: Mapping[str, Any] | None) -> str | None:
+    try:
+        values = [v for k, v in (headers or {}).items() if _lower(k) == "retry-after"]
+        return _as_text(values[0]) if values else None
+    except Exception:  # headers that cannot be read name no time
+        return None
 
 
 def _until_date(value: str, now: dt.datetime) -> float | None:
     try:
         until = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     until = until if until.tzinfo is not None else until.replace(tzinfo=dt.UTC)
     return max(0.0, (until - now).total_seconds())
@@ -232,7 +242,7 @@ def _as_seconds(value: str) -> float | None:
 
 
 def _package(exc: BaseException) -> str:
-    return type(exc).__module__.partition(".")[0]
+    return str(type(exc).__module__).partition(".")[0]
 
 
 def _is_binance(text: str) -> bool:
@@ -241,11 +251,22 @@ def _is_binance(text: str) -> bool:
 
 
 def _lower(key: object) -> str:
-    return key.decode("latin-1").lower() if isinstance(key, bytes) else str(key).lower()
+    return _as_text(key).lower()
+
+
+def _as_text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _integer(value: object) -> int | None:
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _has(owner: object, name: str) -> bool:
+    try:
+        return hasattr(owner, name)
+    except Exception:  # as below
+        return False
 
 
 def _get(owner: object, name: str) -> Any:  # Any: foreign attributes are of any type

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import pickle
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,55 @@ def test_an_exception_that_fails_to_describe_itself_is_classified() -> None:
     error = classify(Nasty())
     assert "__str__ raised RuntimeError" in str(error)
     assert pickle.loads(pickle.dumps(error)).to_dict()["message"] == str(error)
+
+
+def failing(name: str) -> Exception:
+    """An error of a library's connection, whose property `name` cannot be read yet."""
+
+    def fail(self: object) -> object:
+        raise RuntimeError("not ready")
+
+    exc: Exception = type("OddError", (OSError,), {name: property(fail)})("x")
+    return exc
+
+
+@pytest.mark.parametrize(
+    "name", ["args", "code", "errno", "headers", "os_error", "rcvd", "reason", "response", "status"]
+)
+def test_a_property_that_fails_has_nothing_to_tell(name: str) -> None:
+    exc = failing(name)
+    assert verdict(classify(exc)) == verdict(classify(OSError("x")))
+    assert classify(linked(RuntimeError("y"), exc)).__cause__ is not None
+    assert classify(ExceptionGroup("g", [exc])).category is ErrorCategory.SYSTEM
+
+
+class Unreadable(dict[str, str]):
+    def items(self) -> NoReturn:
+        raise RuntimeError("closed")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"},
+        {"Retry-After": "Wed, 21 Oct 2026 07:28:00 +99999999999999999999"},
+        {"Retry-After": Nasty()},
+        {Nasty(): "5"},
+        Unreadable({"Retry-After": "5"}),
+    ],
+)
+def test_headers_that_cannot_be_read_name_no_time(headers: dict[Any, Any]) -> None:
+    assert AT_NOW.classify_code("http", 429, headers=headers).retry_after == 60.0
+
+
+@pytest.mark.parametrize("number", [[1], {}])
+def test_an_errno_that_is_no_number_is_none(number: object) -> None:
+    assert classify(OSError(number, "x")).context["classified_by"] == "type"
+
+
+def test_a_class_without_the_name_of_a_module_is_classified() -> None:
+    made = type("OddError", (ConnectionResetError,), {"__module__": None})
+    assert classify(made("x")).category is ErrorCategory.CONNECTION
 
 
 def test_a_page_of_html_does_not_fill_the_message() -> None:
