@@ -100,8 +100,13 @@ class BreakerCore:
         *,
         reason: str = "",
         retry_after: float | None = None,
+        asked: float | None = None,
     ) -> None:
-        """Take the result of an admitted call. The first report of a grant counts."""
+        """Take the result of an admitted call. The first report of a grant counts.
+
+        A late one changes nothing, but for the seconds of quiet that the venue itself has `asked`
+        for: whichever call was told of a ban, it is one for all.
+        """
         self._advance(now)
         if grant.is_settled:
             return
@@ -111,6 +116,9 @@ class BreakerCore:
         if not self._is_current(grant):
             self._counts["late"] += 1
             self._emit(BreakerEventKind.LATE, now, outcome.value)
+            is_of_no_weight = outcome is CallOutcome.NEUTRAL or self.mode is BreakerMode.DISABLED
+            if asked and not is_of_no_weight:
+                self.hold(asked, now)
             return
         self._counts[outcome.value] += 1
         if grant.lease_until is not None:

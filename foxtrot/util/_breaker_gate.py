@@ -18,7 +18,7 @@ from foxtrot.util._breaker_records import (
     CircuitState,
     Grant,
 )
-from foxtrot.util._breaker_rules import outcome_of, retry_after_of
+from foxtrot.util._breaker_rules import asked_of, outcome_of, retry_after_of
 from foxtrot.util._breaker_snapshot import restore, snapshot
 from foxtrot.util.clock import Clock
 
@@ -72,9 +72,9 @@ class Gate:
     def settle(self, grant: Grant, outcome: CallOutcome, exc: BaseException | None = None) -> None:
         """Report how an admitted call ended."""
         reason = "" if exc is None else type(exc).__name__
-        now, wait = self._clock.now(), retry_after_of(exc)
+        now, wait, asked = self._clock.now(), retry_after_of(exc), asked_of(exc)
         with self._lock:
-            self.core.settle(grant, outcome, now, reason=reason, retry_after=wait)
+            self.core.settle(grant, outcome, now, reason=reason, retry_after=wait, asked=asked)
         self._deliver()
 
     def judge(self, grant: Grant, exc: BaseException | None) -> None:
@@ -151,7 +151,10 @@ class Permit:
         self._gate.settle(self._grant, CallOutcome.SUCCESS)
 
     def failure(self, exc: BaseException | None = None) -> None:
-        """The dependency failed. A `retry_after` on `exc` is kept as a floor of the open time."""
+        """The dependency failed. A `retry_after` on `exc` is kept as a floor of the open time.
+
+        Reported late, after a transition, only that of a rate limit or ban is.
+        """
         self._gate.settle(self._grant, CallOutcome.FAILURE, exc)
 
     def neutral(self) -> None:

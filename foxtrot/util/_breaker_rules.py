@@ -16,6 +16,7 @@ __all__ = [
     "ErrorSpec",
     "Rules",
     "as_seconds",
+    "asked_of",
     "matcher",
     "outcome_of",
     "retry_after_of",
@@ -173,8 +174,15 @@ def outcome_of(
 
 
 def retry_after_of(exc: BaseException | None) -> float | None:
-    """The seconds that the venue asked for, where the error says so."""
+    """The seconds before which a new attempt is pointless, where the error says so."""
     return exc.retry_after if isinstance(exc, FoxtrotError) else None
+
+
+def asked_of(exc: BaseException | None) -> float | None:
+    """The seconds of quiet that the venue itself has asked for, where the error says so."""
+    if isinstance(exc, FoxtrotError) and exc.category is ErrorCategory.RATE_LIMIT:
+        return exc.retry_after
+    return None
 
 
 def _is_business_answer(exc: Exception) -> bool:

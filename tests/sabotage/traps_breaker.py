@@ -337,8 +337,8 @@ TRAPS = (
         row="§2.20",
         without="listeners called outside of the lock",
         file=GATE,
-        old="reason=reason, retry_after=wait)\n        self._deliver()",
-        new="reason=reason, retry_after=wait)\n            self._deliver()",
+        old="retry_after=wait, asked=asked)\n        self._deliver()",
+        new="retry_after=wait, asked=asked)\n            self._deliver()",
         tests=(f"{ROOM}/test_listeners.py::test_no_lock_is_held_while_a_listener_runs",),
     ),
     Trap(

@@ -11,8 +11,10 @@ from foxtrot.util.circuit_breaker import (
     BreakerMetrics,
     CircuitBreaker,
     CircuitBreakerOpenError,
+    CircuitState,
 )
 from foxtrot.util.errors import (
+    AdapterConnectionError,
     OrderRejectionError,
     RateLimitError,
 )
@@ -151,18 +153,63 @@ def test_call_from_before_the_trip_changes_nothing(form: Form, clock: ManualCloc
 
 
 @each_form
-def test_late_failure_does_not_push_the_window_out(form: Form, clock: ManualClock) -> None:
+@pytest.mark.parametrize("error", [Down(), AdapterConnectionError("venue", "reset")])
+def test_late_failure_does_not_push_the_window_out(
+    form: Form, error: Exception, clock: ManualClock
+) -> None:
     """A call begun before the trip that fails during it leaves count and window alone."""
     breaker = CircuitBreaker("venue", 2, 1, 10, clock=clock)
 
     def overtaken() -> None:
         fail(breaker, 2)
         clock.tick(4)
-        raise RateLimitError("venue", 300)
+        raise error
+
+    with pytest.raises(type(error)):
+        form(breaker, overtaken)
+    assert (breaker.failure_count, breaker.retry_after()) == (2, 6)
+
+
+@each_form
+@pytest.mark.parametrize(("seconds", "state"), [(4, OPEN), (10, HALF_OPEN)])
+def test_ban_that_a_late_call_was_told_of_is_sat_out(
+    form: Form, seconds: float, state: CircuitState, clock: ManualClock
+) -> None:
+    """Two calls were on their way: one was reset, which opened it, the other's answer is a ban."""
+    breaker = CircuitBreaker("venue", 2, 1, 10, clock=clock)
+
+    def overtaken() -> None:
+        fail(breaker, 2)
+        clock.tick(seconds)
+        assert breaker.state is state
+        raise RateLimitError("venue", 3600)
 
     with pytest.raises(RateLimitError):
         form(breaker, overtaken)
-    assert (breaker.failure_count, breaker.retry_after()) == (2, 6)
+    assert (breaker.state, breaker.retry_after()) == (OPEN, 3600)
+    assert (breaker.failure_count, breaker.metrics.late, breaker.metrics.failure) == (2, 1, 2)
+
+
+def test_ban_that_is_told_late_opens_no_closed_breaker(clock: ManualClock) -> None:
+    """It waits for the breaker to open, as a hold by hand does; disabled, it keeps nothing."""
+    breaker = CircuitBreaker("venue", 1, 1, 10, clock=clock)
+    for change, floor in ((breaker.disable, 10), (breaker.reset, 300)):
+        permit = breaker.acquire()
+        change()
+        permit.failure(RateLimitError("venue", 300))
+        assert breaker.state is CLOSED
+        breaker.reset()
+        fail(breaker)
+        assert breaker.retry_after() == floor
+        breaker.reset()
+
+
+def test_ban_that_is_excluded_holds_nothing_late_either(clock: ManualClock) -> None:
+    breaker = CircuitBreaker("venue", 1, 1, 10, excluded=RateLimitError, clock=clock)
+    permit = breaker.acquire()
+    fail(breaker)
+    permit.settle(RateLimitError("venue", 300))
+    assert breaker.retry_after() == 10
 
 
 @each_form

@@ -120,6 +120,8 @@ class Model:
             return
         if epoch != self.epoch or (self.state is HALF_OPEN and call not in self.probes):
             self.late += 1
+            if kind == "failure" and retry_after and self.mode != "disabled":
+                self.hold(retry_after)
             return
         self.probes.pop(call, None)
         if kind == "neutral" or self.mode == "disabled":
