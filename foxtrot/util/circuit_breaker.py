@@ -8,6 +8,7 @@ a lock that is never held while a function, a predicate or a listener of the use
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
@@ -56,9 +57,10 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _CAP_OF_GROWTH = 10  # times the timeout, where max_timeout is left out
 
-# The permits that `with breaker:` took, innermost last. One variable for all breakers, since a
-# context variable is never freed; a tuple, so that a task cannot change what its parent holds.
-_entered: ContextVar[tuple[tuple[CircuitBreaker, Call], ...]] = ContextVar(
+# The permits that `with breaker:` took, with the block of each, innermost last. One variable for
+# all breakers, since a context variable is never freed; a tuple, so that a task cannot change what
+# its parent holds.
+_entered: ContextVar[tuple[tuple[CircuitBreaker, int, Call], ...]] = ContextVar(
     "foxtrot_breaker_permits", default=()
 )
 
@@ -73,7 +75,8 @@ class CircuitBreaker:
 
     Calls of the same breaker inside of a probe go through as parts of it, and the probe alone tells
     how it went; those of tasks that it starts too, until it ends. While closed, every call counts:
-    a failure that passes two of one breaker on its way counts twice.
+    a failure that passes two of one breaker on its way counts twice. Around a `yield`, use
+    `with breaker.acquire():`, or what the consumer calls meanwhile is inside of the probe.
 
     Args:
         name: What is protected, for events and errors.
@@ -284,10 +287,7 @@ class CircuitBreaker:
         return Permit(self._gate, self._gate.admit())
 
     def __enter__(self) -> Permit:
-        permit = Call(self._gate, self._gate.admit())
-        permit.enter()
-        _entered.set((*_entered.get(), (self, permit)))
-        return permit
+        return self._enter(_block())
 
     def __exit__(
         self,
@@ -295,13 +295,10 @@ class CircuitBreaker:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        permit = self._pop_entered()
-        if permit is not None:
-            permit.leave()
-            permit.settle(exc)
+        self._leave(_block(), exc)
 
     async def __aenter__(self) -> Permit:
-        return self.__enter__()
+        return self._enter(_block())
 
     async def __aexit__(
         self,
@@ -309,7 +306,7 @@ class CircuitBreaker:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+        self._leave(_block(), exc)
 
     # -- what an operator, or the venue, says
 
@@ -366,16 +363,40 @@ class CircuitBreaker:
 
     # -- the inside
 
-    def _pop_entered(self) -> Call | None:
-        """The innermost permit of this breaker that this context entered and did not leave.
+    def _enter(self, block: int) -> Permit:
+        permit = Call(self._gate, self._gate.admit())
+        permit.enter()
+        _entered.set((*_entered.get(), (self, block, permit)))
+        return permit
 
-        None if the block was entered in another context, as fixtures of test frameworks are: the
-        call then goes unreported, and the lease of a probe ends it.
+    def _leave(self, block: int, exc: BaseException | None) -> None:
+        permit = self._pop_entered(block)
+        if permit is not None:
+            permit.leave()
+            permit.settle(exc)
+
+    def _pop_entered(self, block: int) -> Call | None:
+        """The permit of this breaker that the block entered, in this context, and did not leave.
+
+        The innermost one where no block of these entered it, but an `ExitStack` did. None if it was
+        entered in another context, as fixtures of test frameworks are: the call then goes
+        unreported, and the lease of a probe ends it.
         """
         stack = _entered.get()
-        for index in reversed(range(len(stack))):
-            breaker, permit = stack[index]
-            if breaker is self:
-                _entered.set(stack[:index] + stack[index + 1 :])
-                return permit
-        return None
+        ours = [entry for entry in stack if entry[0] is self]
+        if not ours:
+            return None
+        entry = ([each for each in ours if each[1] == block] or ours)[-1]
+        _entered.set(tuple(each for each in stack if each is not entry))
+        return entry[2]
+
+
+def _block() -> int:
+    """Names the block that is being entered or left, by the frame that its `with` stands in.
+
+    Blocks of generators end in any order, and the breaker is all that an `__exit__` is given.
+    """
+    frame = inspect.currentframe()
+    for _ in range(2):  # from here to `__enter__`, and on to whoever enters
+        frame = frame and frame.f_back
+    return id(frame)

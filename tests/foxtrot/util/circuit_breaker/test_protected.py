@@ -7,6 +7,7 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from foxtrot.util.circuit_breaker import (
 )
 
 from .forms import (
+    CLOSED,
+    HALF_OPEN,
     OPEN,
     Down,
     Form,
@@ -213,6 +216,45 @@ def test_blocks_left_in_another_order_than_entered_report_each_their_own(
     a.__exit__(Down, Down(), None)
     b.__exit__(None, None, None)
     assert (a.metrics.failure, b.metrics.success) == (1, 1)
+
+
+def test_blocks_of_generators_report_each_their_own_in_whatever_order(clock: ManualClock) -> None:
+    """One that was begun before the outage ends during a probe: it is late, the probe is out."""
+    breaker = CircuitBreaker("v", 1, 1, 10, clock=clock)
+
+    def pages() -> Iterator[None]:
+        with breaker:
+            yield
+
+    async def pages_to_come() -> AsyncIterator[None]:
+        async with breaker:
+            yield
+
+    async def main() -> None:
+        stale, stale_too = pages(), pages_to_come()
+        next(stale)
+        await anext(stale_too)
+        fail(breaker)
+        clock.tick(10)
+        with breaker:
+            assert next(stale, "end") == "end"
+            assert await anext(stale_too, "end") == "end"
+            assert (breaker.state, breaker.metrics.late) == (HALF_OPEN, 2)
+        assert breaker.state is CLOSED
+
+    asyncio.run(main())
+
+
+def test_blocks_of_an_exit_stack_report_each_their_own(clock: ManualClock) -> None:
+    """It enters and leaves them from frames of its own."""
+    breaker = CircuitBreaker("v", 5, clock=clock)
+    with suppress(Down), ExitStack() as stack:
+        stack.enter_context(breaker)
+        with breaker:
+            pass
+        assert breaker.metrics.success == 1
+        raise Down
+    assert (breaker.metrics.success, breaker.metrics.failure) == (1, 1)
 
 
 def test_block_in_concurrent_tasks_keeps_the_permits_apart(clock: ManualClock) -> None:
