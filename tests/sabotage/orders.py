@@ -63,7 +63,7 @@ def a_new_client_id_for_each_resend(mp):
 def unknown_is_called_rejected(mp):
     """The caller is told that nothing happened, and holds a position that nobody watches."""
 
-    def send_failed(self, _connection, order, error):
+    def send_failed(self, _connection, order, error, _before=None):
         self._settle(order, Status.REJECTED)
         error.outcome = Outcome.REJECTED
         raise error
@@ -75,7 +75,7 @@ def unknown_is_called_rejected(mp):
 def a_timeout_is_taken_for_a_rejection(mp):
     """The order arrives after all and fills: it goes from one end to another, and nobody asks."""
 
-    def send_failed(self, _connection, order, error):
+    def send_failed(self, _connection, order, error, _before=None):
         if not self._oms.is_at_venue(order.vt_orderid):
             self._settle(order, Status.REJECTED)
             if error.outcome is not Outcome.UNKNOWN:

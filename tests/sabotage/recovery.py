@@ -167,7 +167,7 @@ def a_recovery_closes_the_connection_to_another_venue(mp):
 
         return take_its_time
 
-    wrap(mp, AdapterConnection, "connect", make_slow)
+    wrap(mp, AdapterConnection, "_connect", make_slow)
 
 
 @ROOM("broken_links", "no_stale_price_served")
