@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from foxtrot.server.alerts import Alert
-from foxtrot.util.redaction import redact_text
+from foxtrot.util.redaction import described, redact_text
 
 __all__ = ["ThreadedSink", "apprise_sink", "webhook_sink"]
 
@@ -65,7 +65,7 @@ class ThreadedSink:
             try:
                 self._deliver(alert)
             except Exception as exc:  # the next alert may get through
-                _log("alert.undelivered", alert, error=redact_text(f"{type(exc).__name__}: {exc}"))
+                _log("alert.undelivered", alert, error=described(exc))
 
 
 def webhook_sink(

@@ -12,7 +12,7 @@ import structlog
 
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import ErrorCategory, FoxtrotError
-from foxtrot.util.redaction import redact_text
+from foxtrot.util.redaction import described
 
 __all__ = ["Alert", "AlertDesk", "AlertSink", "log_sink"]
 
@@ -115,7 +115,7 @@ def _deliver(sink: AlertSink, alert: Alert) -> bool:
                 "alert.sink_failed",
                 sink=repr(sink),
                 incident_id=alert.incident_id,
-                error=redact_text(f"{type(exc).__name__}: {exc}"),
+                error=described(exc),
             )
         return False
     return True

@@ -15,7 +15,7 @@ from foxtrot.server.connection import AdapterConnection
 from foxtrot.server.executor import EngineExecutor
 from foxtrot.server.gate import RateGate
 from foxtrot.server.guard import AdapterGuard
-from foxtrot.server.inbox import Inbox
+from foxtrot.server.inbox import Inbox, of_subscriber
 from foxtrot.server.oms import Oms
 from foxtrot.server.orders import Diverted, OrderPipeline
 from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
@@ -25,7 +25,7 @@ from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down, spaced
 from foxtrot.server.watch import Watch
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.errors import ComponentError, ErrorCategory, FoxtrotError
+from foxtrot.util.errors import ErrorCategory, FoxtrotError
 from foxtrot.util.event import EVENT_ERROR, EVENT_ORDER, EVENT_TRADE, Event, EventEngine
 from foxtrot.util.instrumentation import Listeners
 from foxtrot.util.object import (
@@ -427,20 +427,7 @@ class MainEngine:
     def _handler_failed(self, event: Event, exc: Exception) -> None:
         """A subscriber raised: no other part felt it, and its owner has to know."""
         name = getattr(event.data, "adapter_name", None) or ""
-        connection = self.connections.get(name)
-        error = ComponentError(
-            f"subscriber of {event.type}",
-            f"it raised {type(exc).__name__}: {exc}",
-            clock=self._clock,
-            context={
-                "adapter": name,
-                "operation": event.type,
-                "cause_type": type(exc).__name__,
-                "correlation_id": connection.adapter.connection_id if connection else "",
-            },
-            suggested_action="Mend the handler: it misses what it is handed",
-        )
-        error.__cause__ = exc
+        error = of_subscriber(event, exc, name, self.connections.get(name), self._clock)
         if event.type == EVENT_ERROR:  # published, it would come back here
             self._listeners.emit(ErrorSurfaced(name, error))
             self.escalate(error)

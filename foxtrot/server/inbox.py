@@ -16,8 +16,9 @@ from foxtrot.util.event import (
     Event,
     EventSink,
 )
+from foxtrot.util.redaction import described, jsonable
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "of_subscriber"]
 
 
 class Inbox:
@@ -59,7 +60,7 @@ class Inbox:
         except Exception as exc:
             error = ComponentError(
                 "engine",
-                f"could not take {event.type} from its adapter: {exc}",
+                f"could not take {event.type} from its adapter: {jsonable(exc)}",
                 clock=self._clock,
                 context={"adapter": self._connection().name, "operation": event.type},
             )
@@ -92,3 +93,23 @@ class _Slot:
 
     def put(self, event: Event) -> None:
         self._inbox.take(self, event)
+
+
+def of_subscriber(
+    event: Event, exc: Exception, name: str, connection: AdapterConnection | None, clock: Clock
+) -> ComponentError:
+    """The error that a subscriber raised over an event of the adapter of that name."""
+    error = ComponentError(
+        f"subscriber of {event.type}",
+        f"it raised {described(exc)}",
+        clock=clock,
+        context={
+            "adapter": name,
+            "operation": event.type,
+            "cause_type": type(exc).__name__,
+            "correlation_id": connection.adapter.connection_id if connection else "",
+        },
+        suggested_action="Mend the handler: it misses what it is handed",
+    )
+    error.__cause__ = exc
+    return error

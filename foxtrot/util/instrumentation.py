@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from foxtrot.util.errors import FoxtrotError
-from foxtrot.util.redaction import jsonable
+from foxtrot.util.redaction import described, jsonable
 
 __all__ = ["Listeners", "event_name", "log_listener"]
 
@@ -137,4 +137,4 @@ def _plain(value: object) -> Any:  # Any: whatever jsonable returns
 def _text_of(error: BaseException) -> str:
     if isinstance(error, FoxtrotError):
         return f"{type(error).__name__}: {error.message}"
-    return f"{type(error).__name__}: {jsonable(error)}"
+    return described(error)

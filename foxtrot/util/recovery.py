@@ -34,7 +34,7 @@ from foxtrot.util._recovery_ladder import (
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
 from foxtrot.util.errors import ErrorCategory, FoxtrotError
 from foxtrot.util.instrumentation import Listeners
-from foxtrot.util.redaction import jsonable
+from foxtrot.util.redaction import described
 from foxtrot.util.retry import RetryConfig, compute_delay
 
 __all__ = [
@@ -324,7 +324,7 @@ class ErrorRecoveryManager:
                 return await step.run()
         except Exception as exc:  # a step that breaks has failed; the next one may not
             climb.note_failure(exc)
-            reason = f"{type(exc).__name__}: {jsonable(exc)}"
+            reason = described(exc)
             self._emit("step_failed", climb.error, climb.strategy, step.action, climb.taken, reason)
             return False
         finally:

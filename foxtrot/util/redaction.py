@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["REDACTED", "jsonable", "redact_text"]
+__all__ = ["REDACTED", "described", "jsonable", "redact_text"]
 
 REDACTED = "[redacted]"
 
@@ -83,6 +83,11 @@ def _redact_pair(pair: re.Match[str]) -> str:
     if pair["bare"].startswith(REDACTED[:-1]):  # its bracket ends a bare value
         return pair[0]
     return f"{pair['name']}{REDACTED}"
+
+
+def described(error: BaseException) -> str:
+    """Return an error's type and message, redacted, even of one that cannot describe itself."""
+    return f"{type(error).__name__}: {jsonable(error)}"
 
 
 def jsonable(value: Any, *, _depth: int = 0) -> Any:  # Any: a context holds what callers put in

@@ -74,6 +74,26 @@ def test_failed_delivery_is_logged_and_the_next_one_made():
     assert "hunter2" not in str(logs)
 
 
+def test_delivery_whose_error_cannot_describe_itself_ends_no_sink():
+    class Odd(Exception):
+        def __str__(self):
+            raise AttributeError("no reply came")
+
+    taken = []
+
+    def deliver(a):
+        if a.incident_id == "incident-1":
+            raise Odd
+        taken.append(a.incident_id)
+
+    with capture_logs():
+        sink = ThreadedSink(deliver)
+        sink(alert(1))
+        sink(alert(2))
+        assert sink.close()
+    assert taken == ["incident-2"]
+
+
 @pytest.fixture
 def receiver():
     """An HTTP server on this machine, and what it got."""

@@ -120,6 +120,38 @@ def test_replaced_adapter_is_believed_about_orders_and_nothing_else(play):
     play(body, cancel_on_close=False)
 
 
+class Odd(Exception):
+    def __str__(self):
+        raise AttributeError("no reply came")
+
+
+def test_subscriber_whose_error_cannot_describe_itself_is_told_of_too(play):
+    async def body(bench):
+        def fail(_event):
+            raise Odd
+
+        bench.engine.event_engine.register(EVENT_TICK, fail)
+        await bench.clock.sleep(3)
+        assert bench.engine.is_ready("ALPHA")
+
+    (alert,) = play(body).alerts
+    assert "it raised Odd: <Odd whose __str__ raised AttributeError>" in alert.error.message
+
+
+def test_push_that_breaks_what_takes_it_is_never_felt_by_the_adapter(play, monkeypatch):
+    async def body(bench):
+        def fail(_tick):
+            raise Odd
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.connection, "saw_tick", fail)
+            await bench.clock.sleep(3)
+        await bench.clock.sleep(10)
+        assert bench.engine.is_ready("ALPHA")
+
+    assert "could not take eTick" in play(body).alerts[0].error.message
+
+
 def test_subscriber_that_raises_is_told_to_a_person_once(play):
     """No part feels it; whoever wrote it has to know."""
 
