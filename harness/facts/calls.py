@@ -272,9 +272,15 @@ class Calls:
             is_open = intent is not None and intent.is_open_at_venue
             return "the order was still open at its venue" if is_open else ""
         # A new order may show itself on the stream, whatever became of its request.
-        if call.operation == PLACE or call.attempts[-1].has_told:
+        if call.operation == PLACE:
             return ""
-        return f"{call.attempts[-1].id}, the last request for it, had brought no answer"
+        asked = call.attempts[-1:]
+        if call.operation == LOOK_UP:
+            # A recovery that a look-up has set off asks in its name as well, at the same time.
+            asked = [r for r in call.attempts if r.operation == LOOK_UP] or call.attempts
+        if any(request.has_told for request in asked):
+            return ""
+        return f"{asked[-1].id}, the last request for it, had brought no answer"
 
     def _count_retry(self, event: Event, call: Call, *, is_true: bool) -> None:
         if not call.failed_retryably_at_first:

@@ -155,6 +155,21 @@ def test_an_answer_that_came_before_the_last_attempt_failed_is_an_old_one(story)
     assert verdict(tale, "every_answer_was_asked_for") is FAIL
 
 
+@pytest.mark.parametrize(("ended", "expected"), [("ok", PASS), ("reset", FAIL)])
+@pytest.mark.parametrize("recoverys", ["", "reset", "ok"])
+def test_what_a_recovery_asks_in_the_name_of_a_look_up_does_not_answer_it(
+    story, ended, expected, recoverys
+):
+    tale = story().invoke(1, "o1", "order.query", client_id="c1")
+    tale.sent(1, "r1", "order.query", client_id="c1").sent(1, "r2", "trades")
+    for sent in tale.events[-2:]:
+        sent.details["call"] = "o1"
+    if recoverys:
+        tale.done(1.1, "r2", recoverys)
+    tale.done(1.1, "r1", ended).back(2, "o1")
+    assert verdict(tale, "every_answer_was_asked_for") is expected
+
+
 @pytest.mark.parametrize(
     ("status", "expected"), [("NEW", FAIL), ("PARTIALLY_FILLED", FAIL), ("CANCELED", PASS)]
 )
