@@ -69,6 +69,7 @@ class AdapterConnection:
         self._clock = clock
         self._opening = asyncio.Lock()
         self._openings = 0  # those that brought it up
+        self._opened_with: Mapping[str, Any] | None = None
         self._connected_at = clock.now()
         self._asked_at: dict[str, float] = {}
         self._ticked_at: dict[str, float] = {}
@@ -158,10 +159,11 @@ class AdapterConnection:
     async def _open(self, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
         before = self._openings
         async with self._opening:
-            if self._openings != before:
-                return  # another has brought it up meanwhile
-            if prepare is not None:
-                await prepare()
+            is_up = self._openings != before  # another has brought it up meanwhile
+            if is_up and self._opened_with is self.setting:
+                return
+            if prepare is not None or is_up:
+                await (prepare or self.disconnect)()
             await self._connect()
             self._openings += 1
 
@@ -173,7 +175,8 @@ class AdapterConnection:
         self.ready = False
         self.require_open()
         self._failed_connects += 1
-        await self.guard.probe("connect", lambda: self.adapter.connect(self.setting))
+        self._opened_with = self.setting
+        await self.guard.probe("connect", lambda: self.adapter.connect(self._opened_with))
         self._failed_connects = 0
         if self.is_closing:  # it came too late: shutdown has closed it already
             await self.disconnect()
@@ -270,7 +273,7 @@ class AdapterConnection:
         try:
             await self._ask_for(self.subscriptions)
         except FoxtrotError as error:
-            if error.outcome is Outcome.REJECTED:
+            if error.outcome is Outcome.REJECTED or _may_be_of_a_symbol(error):
                 self._drop(new)
             raise
         self._is_silent = False
@@ -448,6 +451,10 @@ class AdapterConnection:
 
 
 def _may_be_of_a_symbol(error: FoxtrotError) -> bool:
-    """Whether the venue may have refused a symbol, and not the account, its pace or the line."""
+    """Whether a symbol may have been refused, and not the account, its pace or the line.
+
+    By the venue, or by its adapter, which knows what the venue lists and then sends nothing.
+    """
+    is_refusal = error.outcome in {Outcome.REJECTED, Outcome.NOT_SENT}
     is_of_what_was_asked = error.category in {ErrorCategory.VALIDATION, ErrorCategory.MARKET_DATA}
-    return error.outcome is Outcome.REJECTED and is_of_what_was_asked and not error.recoverable
+    return is_refusal and is_of_what_was_asked and not error.recoverable

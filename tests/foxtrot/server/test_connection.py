@@ -524,6 +524,29 @@ def test_who_would_connect_while_another_does_takes_what_that_one_brings_up(play
     assert len(openings(play(body, recovery=False))) == 2
 
 
+def test_who_connects_with_another_setting_is_not_served_by_what_is_under_way(play, tools):
+    """The operator would be told that the new account is in use, and the old one was."""
+
+    async def body(bench):
+        settings = []
+        connect = bench.connection.adapter.connect
+
+        async def noted(setting):
+            settings.append(setting)
+            await connect(setting)
+
+        bench.connection.adapter.connect = noted
+        bench.link.rules["slow"] = tools.Rule(opening=lambda _c: Delay(3.0))
+        first = bench.loop.create_task(bench.connection.reconnect())
+        await bench.clock.sleep(1.0)
+        await bench.engine.connect("ALPHA", {"account": "new"})
+        await first
+        assert settings[-1] == {"account": "new"}
+        assert bench.engine.is_ready("ALPHA")
+
+    assert len(openings(play(body, recovery=False))) == 2
+
+
 def test_who_waited_for_another_s_connect_in_vain_tries_himself(play, tools):
     async def body(bench):
         effects = iter([Delay(3.0), tools.Fail(tools.refused)])

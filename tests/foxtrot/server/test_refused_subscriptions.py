@@ -10,6 +10,7 @@ from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AuthenticationError,
+    DataValidationError,
     ErrorCategory,
     FoxtrotError,
     MarketDataError,
@@ -60,6 +61,39 @@ def test_refused_symbol_is_not_kept(play):
     bench = play(body)
     assert bench.recoveries() == []
     assert bench.alerts == []
+
+
+def unlisted(monkeypatch, bench, symbols):
+    """Make the adapter refuse symbols by itself, as one does that knows what its venue lists."""
+    subscribe = bench.connection.adapter.subscribe
+
+    async def listed_only(requests):
+        for request in requests:
+            if request.symbol in symbols:
+                raise DataValidationError("symbol", "not listed", outcome=Outcome.NOT_SENT)
+        await subscribe(requests)
+
+    monkeypatch.setattr(bench.connection.adapter, "subscribe", listed_only)
+
+
+def test_symbol_that_the_adapter_refuses_by_itself_is_not_kept_either(play, monkeypatch):
+    async def body(bench):
+        unlisted(monkeypatch, bench, {"TYPOUSDT"})
+        with pytest.raises(DataValidationError):
+            await bench.engine.subscribe([TYPO], "ALPHA")
+        assert bench.connection.subscriptions == [BITCOIN]
+
+    play(body)
+
+
+def test_symbol_that_the_adapter_no_longer_knows_is_set_aside_at_a_reconnect(play, monkeypatch):
+    async def body(bench):
+        bench.connection.subscriptions.append(TYPO)
+        unlisted(monkeypatch, bench, {"TYPOUSDT"})
+        await bench.connection.reconnect()
+        assert bench.connection.subscriptions == [BITCOIN]
+
+    assert "TYPOUSDT" in play(body).alerts[0].error.message
 
 
 def test_subscription_that_meets_a_broken_connection_is_kept(play, tools):
