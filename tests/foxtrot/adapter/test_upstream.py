@@ -339,7 +339,7 @@ async def test_request_that_cannot_be_translated_was_not_sent():
 
     def translate(request):
         if isinstance(request, OrderRequest):
-            raise NotImplementedError(request.type)
+            raise NotImplementedError(request.type)  # as a user's own does for what it does not map
         return request
 
     adapter, inner, sink = made(translate=translate)

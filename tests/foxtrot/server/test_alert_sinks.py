@@ -74,16 +74,12 @@ def test_failed_delivery_is_logged_and_the_next_one_made():
     assert "hunter2" not in str(logs)
 
 
-def test_delivery_whose_error_cannot_describe_itself_ends_no_sink():
-    class Odd(Exception):
-        def __str__(self):
-            raise AttributeError("no reply came")
-
+def test_delivery_whose_error_cannot_describe_itself_ends_no_sink(odd):
     taken = []
 
     def deliver(a):
         if a.incident_id == "incident-1":
-            raise Odd
+            raise odd
         taken.append(a.incident_id)
 
     with capture_logs():

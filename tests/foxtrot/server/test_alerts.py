@@ -148,16 +148,12 @@ def test_sink_that_raises_is_not_felt_and_is_tried_again():
     assert "secret123" not in str(logs)
 
 
-def test_sink_whose_error_cannot_describe_itself_is_not_felt_either():
-    class Odd(Exception):
-        def __str__(self):
-            raise AttributeError("no reply came")
-
-    def odd(_alert):
-        raise Odd
+def test_sink_whose_error_cannot_describe_itself_is_not_felt_either(odd):
+    def fail(_alert):
+        raise odd
 
     with capture_logs() as logs:
-        AlertDesk([odd], clock=Clock(), cooldown=300.0).raise_alert(down())
+        AlertDesk([fail], clock=Clock(), cooldown=300.0).raise_alert(down())
     assert logs[0]["error"] == "Odd: <Odd whose __str__ raised AttributeError>"
 
 

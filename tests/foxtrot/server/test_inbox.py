@@ -120,15 +120,10 @@ def test_replaced_adapter_is_believed_about_orders_and_nothing_else(play):
     play(body, cancel_on_close=False)
 
 
-class Odd(Exception):
-    def __str__(self):
-        raise AttributeError("no reply came")
-
-
-def test_subscriber_whose_error_cannot_describe_itself_is_told_of_too(play):
+def test_subscriber_whose_error_cannot_describe_itself_is_told_of_too(play, odd):
     async def body(bench):
         def fail(_event):
-            raise Odd
+            raise odd
 
         bench.engine.event_engine.register(EVENT_TICK, fail)
         await bench.clock.sleep(3)
@@ -138,10 +133,10 @@ def test_subscriber_whose_error_cannot_describe_itself_is_told_of_too(play):
     assert "it raised Odd: <Odd whose __str__ raised AttributeError>" in alert.error.message
 
 
-def test_push_that_breaks_what_takes_it_is_never_felt_by_the_adapter(play, monkeypatch):
+def test_push_that_breaks_what_takes_it_is_never_felt_by_the_adapter(play, monkeypatch, odd):
     async def body(bench):
         def fail(_tick):
-            raise Odd
+            raise odd
 
         with monkeypatch.context() as patch:
             patch.setattr(bench.connection, "saw_tick", fail)

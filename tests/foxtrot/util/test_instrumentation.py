@@ -213,16 +213,13 @@ def test_a_foreign_error_is_redacted_and_has_no_id() -> None:
     assert "error_id" not in entry
 
 
-def test_an_error_that_cannot_describe_itself_is_logged_and_the_next_one_too() -> None:
+def test_an_error_that_cannot_describe_itself_is_logged_and_the_next_one_too(
+    odd: type[Exception],
+) -> None:
     """The log listener would be dropped for good, and an open breaker or a ban not be told of."""
-
-    class Odd(ConnectionError):
-        def __str__(self) -> str:
-            raise AttributeError("no reply came")
-
     listeners = Listeners[RetryEvent]([log_listener()])
     with capture_logs() as logs:
-        for error in (Odd(), OSError("x")):
+        for error in (odd(), OSError("x")):
             listeners.emit(RetryEvent("x", RetryEventKind.EXHAUSTED, 4, 0.0, error, 0.0))
     assert [entry.get("error") for entry in logs] == [
         "Odd: <Odd whose __str__ raised AttributeError>",

@@ -190,14 +190,11 @@ def test_what_json_does_not_know_becomes_text(log: StructuredLogger, lines: Line
     ]
 
 
-def test_a_message_that_is_no_text_becomes_text(log: StructuredLogger, lines: Lines) -> None:
+def test_a_message_that_is_no_text_becomes_text(
+    log: StructuredLogger, lines: Lines, odd: type[Exception]
+) -> None:
     """An error that cannot describe itself leaves its record all the same."""
-
-    class Odd(ConnectionError):
-        def __str__(self) -> str:
-            raise AttributeError("no reply came")
-
-    for message in (Odd(), OSError("signature=abc"), 7):
+    for message in (odd(), OSError("signature=abc"), 7):
         log.error(message)
     assert [record["message"] for record in lines.records()] == [
         "<Odd whose __str__ raised AttributeError>",

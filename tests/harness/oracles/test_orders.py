@@ -159,6 +159,12 @@ def looked_up(tale, status=400, code=-2013, at=6):
     return tale.done(at, "q1", "error", status=status, delivered=True)
 
 
+def test_unknown_settled_by_what_the_venue_itself_tells_of_it_holds(story):
+    """Nobody asked: the stream came back and brought it."""
+    tale = unknown(story).venue_order(6, "v1").venue_order(7, "v1", "CANCELED")
+    assert verdict(tale.order(7, "CANCELLED"), SETTLED) is PASS
+
+
 def test_unknown_settled_by_a_venue_that_knows_no_such_order_holds(story):
     assert verdict(looked_up(unknown(story)).order(6, "REJECTED"), SETTLED) is PASS
 

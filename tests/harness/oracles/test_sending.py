@@ -267,7 +267,7 @@ def test_what_is_up_but_does_not_agree_with_its_venue_is_another_matter(story):
     assert verdict(tale, "bystanders_unharmed") is PASS
 
 
-@pytest.mark.parametrize(("t", "venue"), [(20, "A"), (49, "A"), (20, "*")])
+@pytest.mark.parametrize(("t", "venue"), [(20, "A"), (49, "A"), (20, "*"), (49, "*")])
 def test_what_is_down_while_its_venue_is_broken_or_within_the_bound_is_none(story, t, venue):
     tale = sampled(story, t, venue=venue, connected=False, ticking=False)
     assert verdict(tale, "bystanders_unharmed") is OPEN

@@ -367,7 +367,8 @@ def test_headers_are_found_on_the_response_of_a_cause() -> None:
 def replied(status: int, **headers: str) -> Exception:
     """What a client library raises for a reply."""
     exc = Exception("x")
-    exc.status, exc.headers = status, {k.replace("_", "-"): v for k, v in headers.items()}  # type: ignore[attr-defined]
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    exc.__dict__.update(status=status, headers=named)
     return exc
 
 

@@ -210,15 +210,11 @@ def test_step_that_raises_has_failed_and_the_next_is_taken(scene):
     assert [e.reason for e in s.events if e.kind == "step_failed"] == ["ZeroDivisionError: x"] * 2
 
 
-def test_step_that_raises_what_cannot_describe_itself_has_failed_too(scene):
+def test_step_that_raises_what_cannot_describe_itself_has_failed_too(scene, odd):
     """And a secret in what it says is redacted."""
 
-    class Odd(ConnectionError):
-        def __str__(self):
-            raise AttributeError("no reply came")
-
     async def body(s):
-        s.executor.raises = Odd()
+        s.executor.raises = odd()
         assert not await s.handle(attempts=1)
         s.executor.raises = OSError("GET /order?signature=abc")
         assert not await s.handle(attempts=1)
