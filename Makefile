@@ -44,7 +44,8 @@ live: $(STAMP) toxiproxy
 toxiproxy:
 	PYTHON=$(PYTHON) tools/get-toxiproxy
 
-check: lint types test traps live
+# All that CI runs.
+check: lint types test traps live run
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -100,3 +100,10 @@ def test_the_files_that_it_points_to_are_there():
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_make_check_runs_all_that_ci_runs():
+    """CONTRIBUTING.md says so."""
+    in_ci = re.findall(r"^make ([a-z ]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    (here,) = re.findall(r"^check: ([a-z ]+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {word for line in in_ci for word in line.split()} == set(here.split())
