@@ -86,7 +86,7 @@ def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no type
 
 
 class CcxtAdapter(BaseAdapter):
-    """A connection through ccxt.pro.
+    """A connection to Binance Spot through ccxt.pro; elsewhere a lost order would be sent twice.
 
     Args:
         event_engine: Where pushed data goes.
