@@ -62,7 +62,7 @@ class Conductor:
         self._history = history
         self._streams = streams
         self._nemeses: dict[str, Nemesis] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._tasks: dict[asyncio.Task[None], Nemesis] = {}
         self._by_hand = 0
 
     def start(self, occurrences: Iterable[Occurrence]) -> None:
@@ -86,10 +86,13 @@ class Conductor:
         return fault_id
 
     def lift(self, fault_id: str) -> bool:
-        """Lift one fault, and those of its set; False when there is no such fault imposed."""
+        """Lift one fault, and those of its set, begun or to come; False when there is no such."""
         nemesis = self._nemeses.get(fault_id)
         if nemesis is None:
             return False
+        for task, run_by in self._tasks.items():
+            if run_by is nemesis:
+                task.cancel()
         nemesis.heal_all()
         for fault in nemesis.faults:
             self._nemeses.pop(fault.id, None)
@@ -136,7 +139,7 @@ class Conductor:
         )
         self._nemeses.update(dict.fromkeys((each.id for each in occurrences), nemesis))
         task = asyncio.get_running_loop().create_task(nemesis.run())
-        self._tasks[task] = None
+        self._tasks[task] = nemesis
         task.add_done_callback(lambda done: self._ended(done, nemesis))
 
     def _ended(self, task: asyncio.Task[None], nemesis: Nemesis) -> None:

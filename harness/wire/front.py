@@ -57,6 +57,7 @@ class Front:
         self.components = 0
         self._late: dict[str, asyncio.TimerHandle] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._is_moving = False
 
     # -- What faults see ------------------------------------------------------------------------
 
@@ -93,10 +94,15 @@ class Front:
 
     def start(self) -> None:
         """Move the market from now on."""
+        self._is_moving = True
         self._tick()
 
     def stop(self) -> None:
-        """Move the market no more, and let go of what hangs."""
+        """Move the market no more, and let go of what hangs.
+
+        Connections that end after this set no timer again, and no request arrives any more.
+        """
+        self._is_moving = False
         if self._timer is not None:
             self._timer.cancel()
         for late in self._late.values():
@@ -122,7 +128,7 @@ class Front:
         if self._timer is not None:
             self._timer.cancel()
         at = self.venue.next_event_at()
-        if at is not None:
+        if at is not None and self._is_moving:
             wait = max(0.0, self._clock.real_seconds(at - self._clock.now()))
             self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
 

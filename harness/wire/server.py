@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +43,7 @@ _SILENT.disabled = True
 _REAP_EVERY = 1.0
 # Of a market stream. The WebSocket API has none but the weights of what is asked.
 _MESSAGES_A_SECOND = 5
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class WireServer:
@@ -172,7 +173,7 @@ class WireServer:
 
     def _app(self) -> web.Application:
         config = self.config
-        app = web.Application(middlewares=[guard], client_max_size=config.max_body)
+        app = web.Application(middlewares=[self._heed, guard], client_max_size=config.max_body)
         app.on_response_prepare.append(_name_server)
         for endpoint in ENDPOINTS:
             handler = rest_handler(self._exchange, endpoint, config.body_timeout)
@@ -252,6 +253,12 @@ class WireServer:
         )
 
     # -- Slow clients ---------------------------------------------------------------------------
+
+    @web.middleware
+    async def _heed(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Note that a whole request came: a connection is not idle between two short ones."""
+        self._seen.pop(request.protocol, None)
+        return await handler(request)
 
     async def _reap(self) -> None:
         """Cut connections on which no whole request came for too long.

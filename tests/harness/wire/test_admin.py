@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from harness.scenario import FaultSpec, Scenario
 from harness.units import Mistake
 from harness.wire.admin import _is_loopback
 from harness.wire.conductor import NOT_SERVED, SERVED, read_fault
@@ -104,3 +106,25 @@ def test_every_kind_that_is_served_can_be_imposed_by_its_name_alone() -> None:
     for name in SERVED:
         assert read_fault({"kind": name}, "ALPHA")[0].kind == name
     assert not NOT_SERVED & set(SERVED)
+
+
+@pytest.mark.asyncio
+async def test_fault_of_the_schedule_that_was_lifted_does_not_come(serve: Any) -> None:
+    """It came all the same, was in no list, and could not be lifted any more."""
+    fault = FaultSpec.model_validate(
+        {"kind": "rate_limit", "venue": "A", "at": "100ms", "for": "30s"}
+    )
+    scenario = Scenario.model_validate(
+        {
+            "scenario": "story",
+            "proves": "that what is lifted stays away",
+            "duration": "60s",
+            "venues": [{"name": "A", "profile": "binance", "symbols": {"BTCUSDT": {"price": 5e4}}}],
+            "faults": [fault],
+        }
+    )
+    async with serve(scenario=scenario) as client:
+        assert await client.admin("DELETE", "faults") == (200, {"lifted": ["F1"]})
+        await asyncio.sleep(0.15)
+        assert (await client.public("time"))[0] == 200
+        assert not client.server.conductor._tasks

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import pytest
 
 from harness.wire import WireConfig, WireServer
@@ -200,3 +201,30 @@ async def test_nothing_is_left_running_after_the_end(serve: Any) -> None:
 async def test_configuration_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
         WireConfig(**options)
+
+
+async def test_connection_that_keeps_asking_is_not_taken_for_one_that_never_asks(
+    serve: Any,
+) -> None:
+    """It was: whoever asked quickly was between two requests whenever the reaper looked."""
+    async with serve(idle_timeout=0.2) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+        for _ in range(20):
+            writer.write(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await asyncio.wait_for(reader.readuntil(b"{}"), 2)).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.03)
+        assert await asyncio.wait_for(reader.read(), 2) == b""  # and now it is
+        await _close(writer)
+
+
+async def test_market_of_a_stopped_server_stands_still(serve: Any) -> None:
+    """A connection that ended while it was stopped set the market's timer again, for good."""
+    async with aiohttp.ClientSession() as session:
+        async with serve() as client:
+            ws = await session.ws_connect(f"{client.server.url}/ws/btcusdt@trade")
+            await ws.receive_str()
+        await asyncio.sleep(0.05)
+        timer = client.server.front._timer
+        assert timer is not None
+        assert timer.cancelled()
+        await ws.close()
