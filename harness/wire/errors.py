@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foxtrot.adapter.session import VenueReply
 
-__all__ = ["ApiError", "CutOff", "Dropped", "illegal", "missing"]
+__all__ = ["ApiError", "CutOff", "Dropped", "Lost", "illegal", "missing"]
 
 
 class ApiError(Exception):
@@ -19,6 +19,10 @@ class ApiError(Exception):
 
 class Dropped(Exception):
     """Raised when a fault ends the connection that a request came on. No answer follows."""
+
+
+class Lost(Exception):
+    """Raised when a fault loses a message of a WebSocket. The connection stays, and is silent."""
 
 
 class CutOff(Exception):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -22,10 +24,11 @@ from harness.wire.params import Param, check
 from harness.wire.records import Records
 from harness.wire.signing import is_signed_by
 
-__all__ = ["Answer", "Call", "Endpoint", "Exchange", "Incoming", "symbols_of"]
+__all__ = ["Answer", "Call", "Endpoint", "Exchange", "Incoming", "retry_at", "symbols_of"]
 
 _WEIGHT = "X-MBX-USED-WEIGHT-1M"
 _MAX_WINDOW_MS = 60_000
+_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 _SIGNED = (
     Param("timestamp", "integer", required=True),
     Param("signature", required=True),
@@ -119,11 +122,11 @@ class Exchange:
             call = self._authenticate(endpoint, incoming)
             return await endpoint.answer(self, call)
         except ApiError as error:
-            return await self.refuse(error, incoming.source_ip)
+            return await self.refuse(error, incoming.source_ip, incoming.connection_id)
 
-    async def refuse(self, error: ApiError, source_ip: str) -> Answer:
+    async def refuse(self, error: ApiError, source_ip: str, connection_id: str = "") -> Answer:
         """Answer with an error of the front's own. It costs what the cheapest request costs."""
-        toll = await self.toll(self._public(source_ip))
+        toll = await self.toll(self._public(source_ip, connection_id=connection_id))
         if toll.status >= 400:
             return toll
         body = orjson.dumps({"code": error.code, "msg": error.message})
@@ -140,7 +143,8 @@ class Exchange:
             recv_window=call.recv_window,
             api_key=call.api_key,
         )
-        return await self.front.ask(request, call.source_ip)
+        is_message = bool(call.connection_id)
+        return await self.front.ask(request, call.source_ip, is_message=is_message)
 
     async def relay(
         self,
@@ -198,13 +202,23 @@ class Exchange:
         """The time by the clients' clocks."""
         return self.clock.to_client(self.clock.epoch + self.clock.now())
 
-    def used_weight(self, answer: Answer) -> int:
-        """What an answer's header says of the weight used so far."""
-        return int(answer.headers.get(_WEIGHT, "0"))
+    def limits(self, answer: Answer) -> list[dict[str, Any]]:  # Any: JSON
+        """The limits that a request touched, and what is used of them, by its answer's headers."""
+        profile, headers = self.venue.profile, answer.headers
+        touched = [
+            (_limit("ORDERS", rule.interval, rule.limit), headers[rule.header])
+            for rule in profile.order_rates
+            if rule.header in headers
+        ]
+        weight = _limit("REQUEST_WEIGHT", "1 MINUTE", profile.weight_limit)
+        touched.append((weight, headers.get(_WEIGHT, "0")))
+        return [{**limit, "count": int(count)} for limit, count in touched]
 
     def _authenticate(self, endpoint: Endpoint, incoming: Incoming) -> Call:
         if not endpoint.is_signed:
-            return self._public(incoming.source_ip, incoming)
+            return self._public(
+                incoming.source_ip, incoming.params, connection_id=incoming.connection_id
+            )
         params = incoming.params
         if not incoming.api_key:
             raise ApiError(-2014, "API-key format invalid.", status=401)
@@ -225,15 +239,21 @@ class Exchange:
             connection_id=incoming.connection_id,
         )
 
-    def _public(self, source_ip: str, incoming: Incoming | None = None) -> Call:
+    def _public(
+        self,
+        source_ip: str,
+        params: Mapping[str, str] = _NO_PARAMS,
+        *,
+        connection_id: str = "",
+    ) -> Call:
         return Call(
-            params=incoming.params if incoming else {},
+            params=params,
             api_key="",
             account="",
             timestamp=self.clock.epoch + self.clock.now(),
             recv_window=5.0,
             source_ip=source_ip,
-            connection_id=incoming.connection_id if incoming else "",
+            connection_id=connection_id,
         )
 
     def _headers(self, reply: VenueReply) -> dict[str, str]:
@@ -250,6 +270,19 @@ class Exchange:
             return body
         end = self.clock.milliseconds(int(digits[:13]) / 1000)
         return before + until + str(end).encode() + digits[13:]
+
+
+def _limit(kind: str, interval: str, limit: int) -> dict[str, Any]:  # Any: JSON
+    count, unit = interval.split()
+    return {"rateLimitType": kind, "interval": unit, "intervalNum": int(count), "limit": limit}
+
+
+def retry_at(headers: Mapping[str, str], now: float) -> float | None:
+    """When, by the clients' clocks, a refused request may be sent again; None where none says."""
+    header = headers.get("Retry-After")
+    if header is None:
+        return None
+    return now + int(header) if header.isdigit() else parsedate_to_datetime(header).timestamp()
 
 
 def _seconds(timestamp: int) -> float:

@@ -216,7 +216,7 @@ def aggregate_trade_form(view: SymbolView, trade: PublicTrade) -> dict[str, Any]
 def depth_form(view: SymbolView, limit: int) -> dict[str, Any]:
     """The book."""
     return {
-        "lastUpdateId": view.count,
+        "lastUpdateId": view.sequence,
         "bids": [[price(view, p), quantity(view, q)] for p, q in view.levels(-1)[:limit]],
         "asks": [[price(view, p), quantity(view, q)] for p, q in view.levels(1)[:limit]],
     }

@@ -17,7 +17,7 @@ from harness.network import Delay, Drop, Effect, Fail, Hang, LinkRule, Replace
 from harness.venue import Maintenance, Venue
 from harness.venue.conditions import Replies
 from harness.wire.clock import VenueClock
-from harness.wire.errors import CutOff, Dropped
+from harness.wire.errors import CutOff, Dropped, Lost
 
 __all__ = ["Front", "StreamConnection"]
 
@@ -134,21 +134,27 @@ class Front:
 
     # -- Requests -------------------------------------------------------------------------------
 
-    async def ask(self, request: VenueRequest, source_ip: str) -> VenueReply:
-        """Bring a request to the venue, and its reply back. Raises Dropped, or CutOff."""
-        await self._carry(request, source_ip)
+    async def ask(
+        self, request: VenueRequest, source_ip: str, *, is_message: bool = False
+    ) -> VenueReply:
+        """Bring a request to the venue, and its reply back. Raises Dropped, or CutOff.
+
+        What came as a message on a WebSocket leaves nobody waiting where a fault swallows it, and
+        raises Lost; a request of HTTP hangs.
+        """
+        await self._carry(request, source_ip, is_message)
         reply = self._arrive(request, source_ip)
         effects = (rule.replying(request, reply) for rule in self._imposed())
         try:
-            delay, other = await self._suffer(effects)
+            delay, other = await self._suffer(effects, is_message)
         except asyncio.IncompleteReadError:
             raise CutOff(reply) from None
         await self._hold(delay)
         return other or reply
 
-    async def _carry(self, request: VenueRequest, source_ip: str) -> None:
+    async def _carry(self, request: VenueRequest, source_ip: str, is_message: bool) -> None:
         """Hold a request up; it arrives even when the client does not wait for it any more."""
-        delay, _ = await self._suffer(rule.sending(request) for rule in self._imposed())
+        delay, _ = await self._suffer((r.sending(request) for r in self._imposed()), is_message)
         loop = asyncio.get_running_loop()
         arrives_at = loop.time() + delay
         try:
@@ -168,13 +174,17 @@ class Front:
         del self._late[request.request_id]
         self._arrive(request, source_ip)
 
-    async def _suffer(self, effects: Iterable[Effect | None]) -> tuple[float, VenueReply | None]:
+    async def _suffer(
+        self, effects: Iterable[Effect | None], is_message: bool
+    ) -> tuple[float, VenueReply | None]:
         """Meet the effects: real seconds that they take, and a reply in place of another."""
         delay, reply = 0.0, None
         for effect in effects:
             match effect:
                 case Fail(error):
                     raise _dropped(error())
+                case Hang() | Drop() if is_message:
+                    raise Lost
                 case Hang() | Drop():
                     await self._hold(None)
                 case Delay(seconds):
@@ -205,7 +215,8 @@ class Front:
 
     async def admit(self, connection_id: str, source_ip: str) -> int:
         """Let a stream connection in; 0, or the HTTP status that it is turned away with."""
-        delay, _ = await self._suffer(r.opening(connection_id) for r in self._imposed())
+        effects = (rule.opening(connection_id) for rule in self._imposed())
+        delay, _ = await self._suffer(effects, is_message=False)
         await self._hold(delay)
         if self.venue.connect(connection_id, "", self._clock.now(), source_ip=source_ip):
             return 0
@@ -222,8 +233,12 @@ class Front:
         self.flush()
 
     async def ping(self, connection_id: str) -> None:
-        """Take a ping of the client; return when the pong is to go out."""
-        delay, _ = await self._suffer(r.pinging(connection_id) for r in self._imposed())
+        """Take a ping of the client; return when the pong is to go out. Raises Dropped, or Lost.
+
+        Any other message that asks nothing of the venue goes the same way.
+        """
+        effects = (rule.pinging(connection_id) for rule in self._imposed())
+        delay, _ = await self._suffer(effects, is_message=True)
         await self._hold(delay)
 
     def deliver(self, connection_id: str, frame: bytes) -> None:

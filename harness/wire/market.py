@@ -6,6 +6,7 @@ Times are seconds since 1970 by the clients' clocks.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -59,18 +60,23 @@ class PublicTrade:
 
 
 class SymbolView:
-    """One symbol. Prices are ticks, quantities lots; all 0 until the first trade."""
+    """One symbol. Prices are ticks, quantities lots; all 0 until the first trade.
+
+    `sequence` counts the venue's ticks: trades, and what a halted market shows in their place.
+    """
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.trades: deque[PublicTrade] = deque(maxlen=_TRADES_KEPT)
         self.last = self.bid = self.ask = self.depth = 0
-        self.count = 0
+        self.count = self.sequence = 0
+        self._untraded: list[int] = []
         self._minutes: deque[Candle] = deque(maxlen=_MINUTES_KEPT)
 
     def see(self, trade: MarketTrade, time: float) -> None:
         """Add a trade."""
         self.count += 1
+        self.sequence += 1
         self.last, self.depth = trade.price, trade.quantity
         spread = self.instrument.spread_ticks
         self.bid = trade.price if trade.is_sell else max(1, trade.price - spread)
@@ -79,6 +85,16 @@ class SymbolView:
             PublicTrade(self.count, trade.price, trade.quantity, time, trade.is_sell)
         )
         self._add(trade, int(time // 60) * 60)
+
+    def stand_still(self) -> None:
+        """Count a tick at which nothing traded. Before the first trade there are none."""
+        if self.count:
+            self.sequence += 1
+            self._untraded.append(self.sequence)
+
+    def trade_id(self, sequence: int) -> int:
+        """The id of the trade that the tick of that number was."""
+        return sequence - bisect_left(self._untraded, sequence)
 
     def day(self, time: float) -> Candle:
         """The 24 hours before `time` as one candle."""
@@ -131,6 +147,7 @@ class MarketView:
         instruments: What is traded.
         wall: Venue seconds since the start -> time by the clients' clocks.
         is_halted: Whether a symbol's market is closed: its trades did not happen.
+        is_down: Whether the whole venue is: there are no ticks in their place either.
     """
 
     def __init__(
@@ -139,10 +156,12 @@ class MarketView:
         *,
         wall: Callable[[float], float],
         is_halted: Callable[[str], bool],
+        is_down: Callable[[], bool] = lambda: False,
     ) -> None:
         self.symbols = {each.symbol: SymbolView(each) for each in instruments}
         self._wall = wall
         self._is_halted = is_halted
+        self._is_down = is_down
         self._ahead: deque[MarketTrade] = deque()
 
     def tap(self, tape: Iterable[MarketTrade]) -> Iterator[MarketTrade]:
@@ -155,5 +174,8 @@ class MarketView:
         """See the trades up to `now`, in venue seconds."""
         while self._ahead and self._ahead[0].at <= now:
             trade = self._ahead.popleft()
+            view = self.symbols[trade.symbol]
             if not self._is_halted(trade.symbol):
-                self.symbols[trade.symbol].see(trade, self._wall(trade.at))
+                view.see(trade, self._wall(trade.at))
+            elif not self._is_down():
+                view.stand_still()

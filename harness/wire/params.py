@@ -24,6 +24,7 @@ PATTERNS = {
     "decimal": r"^([0-9]{1,20})(\.[0-9]{1,20})?$",
     "text": r"^[\x20-\x7e]{1,2000}$",
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _COMPILED = {kind: re.compile(pattern) for kind, pattern in PATTERNS.items()}
 
 
@@ -111,16 +112,21 @@ def parse_message(text: str) -> Message:
 def _id(raw: Any) -> str | int | None:  # Any: JSON
     if isinstance(raw, _Number) and re.fullmatch(r"-?[0-9]{1,18}", raw):
         return int(raw)
-    if raw is None or (isinstance(raw, str) and not isinstance(raw, _Number) and len(raw) <= 100):
+    if raw is None or (_is_text(raw) and not isinstance(raw, _Number) and len(raw) <= 100):
         return raw
     raise ApiError(-1135, "Invalid JSON Request")
 
 
+def _is_text(raw: Any) -> bool:  # Any: JSON
+    """Whether it can be said back: JSON can write half a character, which UTF-8 cannot."""
+    return isinstance(raw, str) and not _SURROGATE.search(raw)
+
+
 def _params(raw: Any) -> list[str] | dict[str, str]:  # Any: JSON
     if isinstance(raw, list):
-        if not all(isinstance(item, str) for item in raw):
+        if not all(isinstance(item, bool) or _is_text(item) for item in raw):
             raise ApiError(-1135, "Invalid JSON Request")
-        return [str(item) for item in raw]
+        return [_text(item) for item in raw]
     if raw is None:
         return {}
     if not isinstance(raw, dict) or len(raw) > _MOST_FIELDS:

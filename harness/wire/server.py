@@ -80,6 +80,7 @@ class WireServer:
             planned.instruments,
             wall=lambda at: self.clock.to_client(self.clock.epoch + at),
             is_halted=self._is_halted,
+            is_down=self._is_down,
         )
         self.venue = Venue(
             planned.name,
@@ -215,10 +216,15 @@ class WireServer:
 
     async def _ws_api(self, request: web.Request) -> web.StreamResponse:
         connection_id = self._connection_id()
-        api = WsApi(self._exchange, ENDPOINTS, connection_id)
+        api = WsApi(
+            self._exchange,
+            ENDPOINTS,
+            connection_id,
+            shows_limits=request.query.get("returnRateLimits") != "false",
+        )
         socket = self._socket(connection_id, api.words)
         source_ip = request.remote or ""
-        return await socket.run(request, lambda text: api.on_text(text, source_ip))
+        return await socket.run(request, lambda text: api.on_text(text, source_ip, socket.write))
 
     def _socket(
         self, connection_id: str, words: Callable[[bytes], Any], *, max_rate: int | None = None
@@ -246,11 +252,11 @@ class WireServer:
         self.conductor.intervened(knob_id, subject_id, what)
 
     def _is_halted(self, symbol: str) -> bool:
-        conditions = self.venue.conditions
-        halts = conditions.of(Halt).values()
-        return bool(conditions.of(Maintenance)) or any(
-            halt.symbol in {None, symbol} for halt in halts
-        )
+        halts = self.venue.conditions.of(Halt).values()
+        return self._is_down() or any(halt.symbol in {None, symbol} for halt in halts)
+
+    def _is_down(self) -> bool:
+        return bool(self.venue.conditions.of(Maintenance))
 
     # -- Slow clients ---------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 __all__ = ["is_signed_by", "sign", "signed_bytes", "signed_text"]
 
@@ -29,9 +28,9 @@ def signed_bytes(query: bytes, body: bytes) -> bytes:
 
 
 def signed_text(params: Mapping[str, str]) -> bytes:
-    """What a WebSocket request's signature covers: its parameters by name, percent-encoded."""
+    """What a WebSocket request's signature covers: its parameters by name, encoded in no way."""
     rest = sorted((name, value) for name, value in params.items() if name != "signature")
-    return urlencode(rest, errors="replace").encode()
+    return "&".join(f"{name}={value}" for name, value in rest).encode("utf-8", "replace")
 
 
 def _unsigned(part: bytes) -> bytes:

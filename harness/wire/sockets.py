@@ -16,20 +16,25 @@ from contextlib import suppress
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from harness.wire.errors import ApiError, Dropped
+from harness.wire.errors import ApiError, Dropped, Lost
 from harness.wire.front import Front
 
 __all__ = ["WireSocket", "reset"]
 
 _PING_SECONDS = 20.0
+_PONG_SECONDS = 60.0
+_CLOSE_SECONDS = 2.0
 _MOST_REQUESTS = 64
 _COUNTED = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 def reset(transport: asyncio.BaseTransport | None) -> None:
-    """End a TCP connection by a reset, as a crashed peer does. Unsent data is lost."""
-    if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+    """End a TCP connection by a reset, as a crashed peer does. Unsent data is lost.
+
+    One that is closing already may wait for ever for a client that does not read the rest.
+    """
+    if not isinstance(transport, asyncio.Transport):
         return
     raw = transport.get_extra_info("socket")
     if raw is not None:
@@ -75,6 +80,7 @@ class WireSocket:
         self._last_due = 0.0
         self._transport: asyncio.Transport | None = None
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._unanswered: dict[bytes, float] = {}  # our pings, and when they went out
         self._ws = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=max_message, timeout=1.0
         )
@@ -82,14 +88,18 @@ class WireSocket:
     # -- What the front does --------------------------------------------------------------------
 
     def push(self, frame: bytes, delay: float) -> None:
-        """Send a venue's frame after `delay` real seconds, but not before an earlier one."""
+        """Send a venue's frame after `delay` real seconds, but not before an earlier one.
+
+        It is put into words now: what is long on its way tells of the time when it left.
+        """
         loop = asyncio.get_running_loop()
         due = max(self._last_due, loop.time() + delay)
+        texts = tuple(self._words(frame))
         if delay or self._last_due > loop.time():
             self._last_due = due
-            loop.call_at(due, self._write_words, frame)
+            loop.call_at(due, self._write_all, texts)
         else:
-            self._write_words(frame)
+            self._write_all(texts)
 
     def end(self, code: int, outcome: str) -> None:
         """Close cleanly with a code, or reset."""
@@ -131,6 +141,8 @@ class WireSocket:
     async def _begin(self, begin: Callable[[], Awaitable[None]]) -> None:
         try:
             await begin()
+        except Lost:
+            pass
         except (ApiError, Dropped):
             reset(self._transport)
 
@@ -144,17 +156,19 @@ class WireSocket:
     async def _read(self, on_text: Callable[[str], Awaitable[str | None]]) -> None:
         while not self._ws.closed:
             message = await self._ws.receive()
+            if len(self._tasks) >= _MOST_REQUESTS:
+                await asyncio.sleep(0)  # what came in one gulp has not been looked at yet
             match message.type:
                 case kind if kind in _COUNTED and self._is_too_fast():
                     await self._close(WSCloseCode.POLICY_VIOLATION)
+                case WSMsgType.PONG:
+                    self._hear(bytes(message.data))
                 case WSMsgType.TEXT if len(self._tasks) < _MOST_REQUESTS:
                     self._spawn(self._answer(on_text, message.data))
-                case WSMsgType.TEXT | WSMsgType.BINARY:
-                    await self._close(WSCloseCode.POLICY_VIOLATION)
-                case WSMsgType.PING:
+                case WSMsgType.PING if len(self._tasks) < _MOST_REQUESTS:
                     self._spawn(self._pong(message.data))
-                case WSMsgType.PONG:
-                    pass
+                case kind if kind in _COUNTED:
+                    await self._close(WSCloseCode.POLICY_VIOLATION)
                 case _:
                     return
 
@@ -171,6 +185,8 @@ class WireSocket:
     async def _answer(self, on_text: Callable[[str], Awaitable[str | None]], text: str) -> None:
         try:
             reply = await on_text(text)
+        except Lost:
+            return
         except Dropped:
             reset(self._transport)
             return
@@ -180,6 +196,8 @@ class WireSocket:
     async def _pong(self, data: bytes) -> None:
         try:
             await self._front.ping(self.connection_id)
+        except Lost:
+            return
         except Dropped:
             reset(self._transport)
             return
@@ -189,10 +207,22 @@ class WireSocket:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(_PING_SECONDS)
-            with suppress(ConnectionError, Dropped):
+            now = asyncio.get_running_loop().time()
+            if any(now - sent >= _PONG_SECONDS for sent in self._unanswered.values()):
+                await self._close(WSCloseCode.POLICY_VIOLATION)
+                return
+            with suppress(ConnectionError, Dropped, Lost, TimeoutError):
                 # A dead path loses our pings as it loses theirs.
                 await self._front.ping(self.connection_id)
-                await self._ws.ping(str(round(time.time() * 1000)).encode())
+                payload = str(round(time.time() * 1000)).encode()
+                self._unanswered[payload] = now
+                async with asyncio.timeout(_PING_SECONDS):  # who does not read holds it up
+                    await self._ws.ping(payload)
+
+    def _hear(self, payload: bytes) -> None:
+        """Take a pong. One that answers no ping of ours says nothing."""
+        if payload in self._unanswered:
+            self._unanswered.clear()
 
     async def _write(self) -> None:
         with suppress(ConnectionError):
@@ -200,11 +230,16 @@ class WireSocket:
                 await self._ws.send_str(await self._backlog.get())
 
     async def _close(self, code: int) -> None:
-        with suppress(ConnectionError):
-            await self._ws.close(code=code)
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):  # who does not read holds it up
+                await self._ws.close(code=code)
+        except TimeoutError:
+            reset(self._transport)
+        except ConnectionError:
+            pass
 
-    def _write_words(self, frame: bytes) -> None:
-        for text in self._words(frame):
+    def _write_all(self, texts: Iterable[str]) -> None:
+        for text in texts:
             self.write(text)
 
     def _spawn(self, work: Awaitable[None]) -> None:

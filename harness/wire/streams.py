@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from foxtrot.adapter.session import Operation
 from harness.wire import forms
 from harness.wire.errors import ApiError, Dropped
 from harness.wire.exchange import Call, Exchange
-from harness.wire.market import SymbolView
+from harness.wire.market import Candle, SymbolView
 from harness.wire.market_endpoints import INTERVALS
 from harness.wire.params import Message, parse_message
 
@@ -68,30 +69,39 @@ class MarketStreams:
         self._is_combined = is_combined
         self._names: dict[str, Stream | None] = {}
         self._symbols: set[str] = set()  # only asked for members
+        self._candles: dict[str, int] = {}  # stream -> start of the candle that it told of last
+        self._done = asyncio.Event()  # what came before has had its effect
+        self._done.set()
 
     async def subscribe(self, names: Sequence[str], source_ip: str) -> None:
         """Listen to streams. Raises ApiError where the venue refuses."""
+        await self._in_turn(Message(None, "SUBSCRIBE", list(names)), source_ip)
+
+    async def _prepare(self, names: Sequence[str], source_ip: str) -> None:
+        """Have the venue send what the streams are made of."""
         if len(self._names) + len(names) > _MOST_STREAMS:
             raise ApiError(2, f"Invalid request: more than {_MOST_STREAMS} streams")
-        streams = {name: parse_stream(name) for name in names}
+        streams = [parse_stream(name) for name in names]
         known = self._exchange.market.symbols
         wanted: dict[str, None] = {}
-        for stream in streams.values():
+        for stream in streams:
             if stream is not None:
                 wanted.update(dict.fromkeys([stream.symbol] if stream.symbol else known))
         new = [s for s in wanted if s in known and s not in self._symbols]
         if new:
             await self._subscribe(new, source_ip)
-        self._names.update(streams)
+        else:
+            await self._exchange.front.ping(self._connection_id)
 
     async def on_text(self, text: str, source_ip: str) -> str:
-        """Answer a message of the client."""
+        """Answer a message of the client. Raises Dropped, or Lost."""
         try:
             message = parse_message(text)
         except ApiError as error:
+            await self._exchange.front.ping(self._connection_id)
             return _dumps({"error": {"code": 3, "msg": f"Invalid JSON: {error.message}"}})
         try:
-            return _dumps({"result": await self._do(message, source_ip), "id": message.id})
+            return _dumps({"result": await self._in_turn(message, source_ip), "id": message.id})
         except ApiError as error:
             problem = {"code": error.code, "msg": error.message}
             return _dumps({"error": problem, "id": message.id})
@@ -129,36 +139,82 @@ class MarketStreams:
             raise ApiError(2, f"Invalid request: {answer.status}", status=answer.status)
         self._symbols.update(symbols)
 
-    async def _do(self, message: Message, source_ip: str) -> Any:  # Any: JSON
-        if message.method == "LIST_SUBSCRIPTIONS":
+    async def _in_turn(self, message: Message, source_ip: str) -> Any:  # Any: JSON
+        """Do what a message asks for, after what earlier ones did: one socket keeps the order.
+
+        They may be slow together, but none overtakes another, however long a fault holds it up.
+        """
+        before, self._done = self._done, asyncio.Event()
+        done = self._done
+        try:
+            if message.method == "SUBSCRIBE" and isinstance(message.params, list):
+                await self._prepare(message.params, source_ip)
+            else:  # asks nothing of the venue, but is on its way as long as what does
+                await self._exchange.front.ping(self._connection_id)
+            await before.wait()
+            return self._do(message)
+        finally:
+            done.set()
+
+    def _do(self, message: Message) -> Any:  # Any: JSON
+        method, params = message.method, message.params
+        if method == "LIST_SUBSCRIPTIONS":
             return list(self._names)
-        if message.method in {"SUBSCRIBE", "UNSUBSCRIBE"}:
-            if not isinstance(message.params, list):
-                raise ApiError(2, "Invalid request: params must be a list of stream names")
-            if message.method == "SUBSCRIBE":
-                await self.subscribe(message.params, source_ip)
+        if method not in {"SUBSCRIBE", "UNSUBSCRIBE", "SET_PROPERTY", "GET_PROPERTY"}:
+            raise ApiError(2, "Invalid request: unknown variant of method")
+        if not isinstance(params, list):
+            raise ApiError(2, "Invalid request: params must be a list of stream names")
+        if method.endswith("_PROPERTY"):
+            return self._property(method, params)
+        for name in params:
+            if method == "SUBSCRIBE":
+                self._names[name] = parse_stream(name)
             else:
-                for name in message.params:
-                    self._names.pop(name, None)
-            return None
-        raise ApiError(2, "Invalid request: unknown variant of method")
+                self._names.pop(name, None)
+                self._candles.pop(name, None)
+        return None
+
+    def _property(self, method: str, params: Sequence[str]) -> bool | None:
+        if params[:1] != ["combined"]:
+            raise ApiError(0, "Unknown property")
+        if method == "GET_PROPERTY":
+            return self._is_combined
+        if params[1:] not in (["true"], ["false"]):
+            raise ApiError(1, "Invalid value type: expected Boolean")
+        self._is_combined = params[1] == "true"
+        return None
 
     def _events(self, tick: dict[str, Any]) -> Iterator[str]:  # Any: JSON
         view = self._exchange.market.symbols[tick["symbol"]]
         for name, stream in self._names.items():
             if stream is None or stream.symbol not in {"", tick["symbol"]}:
                 continue
-            event = _event(self._exchange, stream, view, tick)
-            if event is not None:
+            for event in self._told(stream, view, tick):
                 yield _dumps({"stream": name, "data": event} if self._is_combined else event)
 
+    def _told(self, stream: Stream, view: SymbolView, tick: Any) -> Iterator[Any]:  # Any: JSON
+        time = self._exchange.clock.milliseconds(tick["time"])
+        if stream.kind.startswith("kline_"):
+            yield from self._klines(stream, view, tick, time)
+            return
+        event = STREAM_KINDS[stream.kind](view, tick, time)
+        if event is not None:
+            yield event if stream.symbol else [event]
 
-def _event(exchange: Exchange, stream: Stream, view: SymbolView, tick: Any) -> Any:  # Any: JSON
-    time = exchange.clock.milliseconds(tick["time"])
-    if stream.kind.startswith("kline_"):
-        return _kline(view, tick, time, stream.kind.removeprefix("kline_"))
-    event = STREAM_KINDS[stream.kind](view, tick, time)
-    return event if stream.symbol else [event]
+    def _klines(
+        self, stream: Stream, view: SymbolView, tick: Any, time: int
+    ) -> Iterator[dict[str, Any]]:  # Any: JSON
+        """The candle as it stands; before it, for the last time, the one that it has ended."""
+        interval = stream.kind.removeprefix("kline_")
+        candles = view.candles(INTERVALS[interval])
+        now, before = candles[-1], candles[-2:-1]
+        told, self._candles[stream.name] = self._candles.get(stream.name), now.start
+        event = {"e": "kline", "E": time, "s": tick["symbol"]}
+        if before and before[0].start == told:
+            ended = _kline(view, before[0], interval, last_id=view.count - now.trades)
+            yield {**event, "k": {**ended, "x": True}}
+        kline = _kline(view, now, interval, last_id=view.count)
+        yield {**event, "k": {**kline, "c": forms.text(tick["price"])}}
 
 
 def _trade(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
@@ -168,7 +224,7 @@ def _trade(view: SymbolView, tick: Any, time: int) -> Any:  # Any: JSON
         "e": "trade",
         "E": time,
         "s": tick["symbol"],
-        "t": tick["sequence"],
+        "t": view.trade_id(tick["sequence"]),
         "p": forms.text(tick["price"]),
         "q": forms.text(tick["volume"]),
         "T": time,
@@ -234,33 +290,28 @@ def _book_ticker(view: SymbolView, tick: Any, _time: int) -> Any:  # Any: JSON
     }
 
 
-def _kline(view: SymbolView, tick: Any, time: int, interval: str) -> Any:  # Any: JSON
-    minutes = INTERVALS[interval]
-    candle = view.candles(minutes)[-1]
-    row = forms.candle_row(view, candle, minutes)
+def _kline(
+    view: SymbolView, candle: Candle, interval: str, *, last_id: int
+) -> dict[str, Any]:  # Any: JSON
+    row = forms.candle_row(view, candle, INTERVALS[interval])
     return {
-        "e": "kline",
-        "E": time,
-        "s": tick["symbol"],
-        "k": {
-            "t": row[0],
-            "T": row[6],
-            "s": tick["symbol"],
-            "i": interval,
-            "f": max(1, view.count - candle.trades + 1),
-            "L": view.count,
-            "o": row[1],
-            "c": forms.text(tick["price"]),
-            "h": row[2],
-            "l": row[3],
-            "v": row[5],
-            "n": row[8],
-            "x": False,
-            "q": row[7],
-            "V": row[9],
-            "Q": row[10],
-            "B": "0",
-        },
+        "t": row[0],
+        "T": row[6],
+        "s": view.instrument.symbol,
+        "i": interval,
+        "f": max(1, last_id - candle.trades + 1),
+        "L": last_id,
+        "o": row[1],
+        "c": row[4],
+        "h": row[2],
+        "l": row[3],
+        "v": row[5],
+        "n": row[8],
+        "x": False,
+        "q": row[7],
+        "V": row[9],
+        "Q": row[10],
+        "B": "0",
     }
 
 

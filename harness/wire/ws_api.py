@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -10,87 +10,141 @@ import orjson
 from foxtrot.adapter.session import Operation
 from harness.wire import forms
 from harness.wire.errors import ApiError, Dropped
-from harness.wire.exchange import Answer, Call, Endpoint, Exchange, Incoming
+from harness.wire.exchange import Answer, Call, Endpoint, Exchange, Incoming, retry_at
 from harness.wire.params import Message, Param, parse_message
 from harness.wire.signing import signed_text
 
 __all__ = ["WsApi"]
 
-_SUBSCRIPTION = 0
-
-
-async def _subscribe(exchange: Exchange, call: Call) -> Answer:
-    return await exchange.relay(
-        call,
-        Operation.SUBSCRIBE,
-        lambda body: {"subscriptionId": _SUBSCRIPTION} if body["user"] else {},
-        symbols=[],
-        user=True,
-        connection=call.connection_id,
-    )
-
-
-_SUBSCRIBE = Endpoint(
-    verb="",
-    path="",
-    method="userDataStream.subscribe.signature",
-    answer=_subscribe,
-    summary="Listen to the account's orders and balances",
-    is_signed=True,
-    params=(Param("apiKey", required=True),),
-)
+_SUBSCRIBE = "userDataStream.subscribe.signature"
 _UNSUBSCRIBE = "userDataStream.unsubscribe"
+_VERSION = "v3/"  # a method may be prefixed with it
 
 
 class WsApi:
-    """One connection of the WebSocket API."""
+    """One connection of the WebSocket API.
+
+    Args:
+        shows_limits: Whether replies hold the rate limits, where a request does not say.
+    """
 
     def __init__(
-        self, exchange: Exchange, endpoints: tuple[Endpoint, ...], connection_id: str
+        self,
+        exchange: Exchange,
+        endpoints: tuple[Endpoint, ...],
+        connection_id: str,
+        *,
+        shows_limits: bool = True,
     ) -> None:
         self._exchange = exchange
-        self._methods = {each.method: each for each in (*endpoints, _SUBSCRIBE)}
         self._connection_id = connection_id
-        self._is_muted = False
+        self._shows_limits = shows_limits
+        self._methods = {each.method: each for each in (*endpoints, *self._own())}
+        self._subscription: int | None = None
+        self._next_subscription = 0
 
-    async def on_text(self, text: str, source_ip: str) -> str:
-        """Answer a request of the client. Raises Dropped."""
+    async def on_text(self, text: str, source_ip: str, say: Callable[[str], None]) -> str:
+        """Answer a request of the client; `say` pushes an event. Raises Dropped, or Lost."""
         try:
             message = parse_message(text)
         except ApiError as error:
-            return _reply(None, await self._exchange.refuse(error, source_ip), self._exchange)
-        answer = await self._answer(message, source_ip)
+            message = Message(None, "", {})
+            answer = await self._exchange.refuse(error, source_ip, self._connection_id)
+        else:
+            answer = await self._answer(message, source_ip)
         if answer.is_cut:
             raise Dropped("cut off")
-        return _reply(message.id, answer, self._exchange)
+        if message.method == _UNSUBSCRIBE and answer.status == 200:
+            say(self._terminated())
+        return self._reply(message, answer)
 
     def words(self, frame: bytes) -> Iterator[str]:
         """The events that a frame of the venue makes. One that is no event goes out as it is."""
-        if self._is_muted:
+        number = self._subscription
+        if number is None:
             return
         try:
-            events = list(self._events(orjson.loads(frame)))
+            body = orjson.loads(frame)
+            if body["type"] == "expired":
+                yield self._terminated()
+                return
+            events = list(self._events(body))
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             yield frame.decode("utf-8", "replace")
             return
         for event in events:
-            yield _dumps({"subscriptionId": _SUBSCRIPTION, "event": event})
+            yield _dumps({"subscriptionId": number, "event": event})
 
     async def _answer(self, message: Message, source_ip: str) -> Answer:
         params = message.params
         if not isinstance(params, dict):
             error = ApiError(-1135, "Invalid JSON Request")
-            return await self._exchange.refuse(error, source_ip)
-        if message.method == _UNSUBSCRIBE:
-            self._is_muted = True  # the venue itself has no way to end a subscription
-            return Answer(200, {}, b"{}")
-        endpoint = self._methods.get(message.method)
+            return await self._exchange.refuse(error, source_ip, self._connection_id)
+        endpoint = self._methods.get(message.method.removeprefix(_VERSION))
         if endpoint is None:
             error = ApiError(-1020, "This operation is not supported.", status=404)
-            return await self._exchange.refuse(error, source_ip)
-        if endpoint is _SUBSCRIBE:
-            self._is_muted = False  # before the reply: events may overtake it
+            return await self._exchange.refuse(error, source_ip, self._connection_id)
         return await self._exchange.answer(endpoint, self._incoming(params, source_ip))
+
+    def _own(self) -> tuple[Endpoint, ...]:
+        """What only a connection can be asked for."""
+        return (
+            Endpoint(
+                verb="",
+                path="",
+                method=_SUBSCRIBE,
+                answer=self._subscribe,
+                summary="Listen to the account's orders and balances",
+                is_signed=True,
+                params=(Param("apiKey", required=True),),
+            ),
+            Endpoint(
+                verb="",
+                path="",
+                method=_UNSUBSCRIBE,
+                answer=self._unsubscribe,
+                summary="Listen no more",
+                params=(Param("subscriptionId", "integer"),),
+            ),
+        )
+
+    async def _subscribe(self, exchange: Exchange, call: Call) -> Answer:
+        if self._subscription is not None:
+            raise ApiError(-2035, "User Data Stream subscription already active.")
+        number = self._subscription = self._next_subscription  # events may overtake the reply
+        answer = None
+        try:
+            answer = await self._ask(
+                call, lambda body: {"subscriptionId": number} if body["user"] else {}, user=True
+            )
+        finally:
+            if answer is None or answer.status != 200:
+                self._subscription = None
+        self._next_subscription += 1
+        return answer
+
+    async def _unsubscribe(self, _exchange: Exchange, call: Call) -> Answer:
+        number = call.params.get("subscriptionId") or None
+        if self._subscription is None or number not in {None, str(self._subscription)}:
+            raise ApiError(-2036, "User Data Stream subscription not active.")
+        # The venue itself has no way to end a subscription: asking for nothing costs the same.
+        return await self._ask(call, lambda body: body["subscribed"] is not None and {})
+
+    async def _ask(self, call: Call, form: Callable[[Any], Any], **params: Any) -> Answer:
+        return await self._exchange.relay(  # Any: JSON
+            call,
+            Operation.SUBSCRIBE,
+            form,
+            symbols=[],
+            connection=self._connection_id,
+            **params,
+        )
+
+    def _terminated(self) -> str:
+        """The last event of the subscription, which is over."""
+        number, self._subscription = self._subscription, None
+        event = {"e": "eventStreamTerminated", "E": round(self._exchange.wall() * 1000)}
+        return _dumps({"subscriptionId": number, "event": event})
 
     def _incoming(self, params: Mapping[str, str], source_ip: str) -> Incoming:
         return Incoming(
@@ -103,10 +157,6 @@ class WsApi:
 
     def _events(self, frame: dict[str, Any]) -> Iterator[dict[str, Any]]:  # Any: JSON
         exchange = self._exchange
-        if frame["type"] == "expired":
-            now = round(exchange.wall() * 1000)
-            yield {"e": "eventStreamTerminated", "E": now}
-            return
         row, trade = frame["order"], frame["trade"]
         number = int(row["venue_order_id"])
         seen = int(trade["trade_id"]) if trade else None
@@ -120,30 +170,33 @@ class WsApi:
             exchange.clock.milliseconds(row["updated"]),
         )
 
-
-def _reply(message_id: str | int | None, answer: Answer, exchange: Exchange) -> str:
-    """The envelope of the WebSocket API. A body that is no JSON takes the whole message's place."""
-    limits = [
-        {
-            "rateLimitType": "REQUEST_WEIGHT",
-            "interval": "MINUTE",
-            "intervalNum": 1,
-            "limit": exchange.venue.profile.weight_limit,
-            "count": exchange.used_weight(answer),
-        }
-    ]
-    try:
-        body = orjson.loads(answer.body)
-    except ValueError:
-        return answer.body.decode("utf-8", "replace")
-    if answer.status < 400:
-        reply = {"id": message_id, "status": answer.status, "result": body, "rateLimits": limits}
+    def _reply(self, message: Message, answer: Answer) -> str:
+        """The envelope. A body that is no JSON takes the whole message's place."""
+        try:
+            body = orjson.loads(answer.body)
+        except ValueError:
+            return answer.body.decode("utf-8", "replace")
+        reply: dict[str, Any] = {"id": message.id, "status": answer.status}  # Any: JSON
+        if answer.status < 400:
+            reply["result"] = body
+        else:
+            reply["error"] = self._with_wait(body, answer)
+        if self._wants_limits(message):
+            reply["rateLimits"] = self._exchange.limits(answer)
         return _dumps(reply)
-    wait = answer.headers.get("Retry-After", "")
-    if wait.isdigit() and isinstance(body, dict):
-        until = round((exchange.wall() + int(wait)) * 1000)
-        body["data"] = {"serverTime": round(exchange.wall() * 1000), "retryAfter": until}
-    return _dumps({"id": message_id, "status": answer.status, "error": body, "rateLimits": limits})
+
+    def _wants_limits(self, message: Message) -> bool:
+        params = message.params if isinstance(message.params, dict) else {}
+        said = params.get("returnRateLimits")
+        return self._shows_limits if said not in {"true", "false"} else said == "true"
+
+    def _with_wait(self, body: Any, answer: Answer) -> Any:  # Any: JSON
+        now = self._exchange.wall()
+        until = retry_at(answer.headers, now)
+        if until is None or not isinstance(body, dict):
+            return body
+        times = {"serverTime": round(now * 1000), "retryAfter": round(until * 1000)}
+        return {**body, "data": times}
 
 
 def _dumps(value: Any) -> str:  # Any: JSON

@@ -102,7 +102,7 @@ def sign(payload: str) -> str:
 def ws_params(**params: Any) -> dict[str, Any]:
     """Signed parameters of the WebSocket API."""
     params |= {"apiKey": ACCOUNT.api_key, "timestamp": round(time.time() * 1000)}
-    payload = urlencode(sorted(params.items()))
+    payload = "&".join(f"{name}={value}" for name, value in sorted(params.items()))
     return {**params, "signature": sign(payload)}
 
 

@@ -112,6 +112,16 @@ def test_list_of_streams_is_taken_and_other_lists_are_refused() -> None:
     )
 
 
+def test_half_a_character_cannot_be_said_back_and_is_refused() -> None:
+    """JSON can write it, UTF-8 cannot: the reply to it could not be written."""
+    assert _refusal(lambda: parse_message('{"method":"m","id":"\\ud800"}')) == (400, -1135)
+    assert _refusal(lambda: parse_message('{"method":"m","params":["\\ud800"]}')) == (400, -1135)
+
+
+def test_true_and_false_may_stand_in_a_list() -> None:
+    assert parse_message('{"method":"m","params":["combined",true]}').params == ["combined", "true"]
+
+
 _SPECS = (
     Param("n", "integer", required=True),
     Param("d", "decimal"),

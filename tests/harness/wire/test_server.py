@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from harness.wire import WireConfig, WireServer
+from harness.wire import WireConfig, WireServer, sockets
 from harness.wire.server import _serve
 
 pytestmark = pytest.mark.asyncio
@@ -228,3 +228,45 @@ async def test_market_of_a_stopped_server_stands_still(serve: Any) -> None:
         assert timer is not None
         assert timer.cancelled()
         await ws.close()
+
+
+async def test_client_that_answers_no_ping_is_disconnected(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Binance: a ping every 20 seconds, and no pong within a minute ends the connection.
+
+    A pong that answers none of the pings does not count.
+    """
+    monkeypatch.setattr(sockets, "_PING_SECONDS", 0.05)
+    monkeypatch.setattr(sockets, "_PONG_SECONDS", 0.15)
+    async with (
+        serve(tick_interval=60.0) as client,
+        client.session.ws_connect("/ws-api/v3", autoping=False) as deaf,
+        client.session.ws_connect("/ws-api/v3") as good,
+        asyncio.timeout(10),
+    ):
+        answered = asyncio.ensure_future(good.receive())  # its client answers pings by itself
+        while (message := await deaf.receive()).type is aiohttp.WSMsgType.PING:
+            await deaf.pong(b"unsolicited")
+        assert (message.type.name, message.data) == ("CLOSE", 1008)
+        await asyncio.sleep(0.3)
+        assert not answered.done()
+        answered.cancel()
+
+
+async def test_flood_of_pings_to_which_nobody_reads_the_pongs_ends_the_connection(
+    serve: Any, wait_until: Any
+) -> None:
+    """Each was a task and a pong that waited to be written, without bound."""
+    async with serve(tick_interval=60.0) as client:
+        front = client.server.front
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1)
+        writer.write(_WS)
+        await wait_until(lambda: front.connection_ids() == ["wire-1"])
+        socket = front._connections["wire-1"]
+        socket.write("x" * 8_000_000)  # more than the kernel takes in: what follows waits
+        await asyncio.sleep(0.05)
+        writer.write((b"\x89\xfd\0\0\0\0" + b"x" * 125) * 50_000)
+        await wait_until(lambda: front.connection_ids() == [])
+        assert len(socket._tasks) <= 70
+        await _close(writer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from typing import Any
 
 import orjson
@@ -10,7 +11,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.wire.streams import parse_stream
+from harness.venue import Halt
+from harness.wire import WireConfig, WireServer
+from harness.wire.streams import MarketStreams, parse_stream
+
+_NOT_THE_VENUES = [
+    ("/ws", "LIST_SUBSCRIPTIONS"),
+    ("/ws", "UNSUBSCRIBE"),
+    ("/ws", "no.such.method"),
+    ("/ws-api/v3", "no.such.method"),
+    ("/ws-api/v3", "ping"),
+]
+
+
+class _Still:
+    """A clock that stands still at a time."""
+
+    def __init__(self, wall: float) -> None:
+        self._wall = wall
+
+    def now(self) -> float:
+        return 0.0
+
+    def wall(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._wall, dt.UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def sleep_sync(self, seconds: float) -> None:
+        raise NotImplementedError
 
 
 async def _next(ws: Any, count: int = 1) -> list[Any]:
@@ -67,7 +97,7 @@ async def test_subscriptions_are_made_listed_and_ended(serve: Any) -> None:
 @pytest.mark.asyncio
 async def test_what_a_stream_does_not_know_is_refused_by_number(serve: Any) -> None:
     async with serve(tick_interval=60.0) as client, client.session.ws_connect("/ws") as ws:
-        await ws.send_json({"method": "SET_PROPERTY", "params": ["combined", "x"], "id": 5})
+        await ws.send_json({"method": "SUBSCRIB", "params": ["btcusdt@trade"], "id": 5})
         await ws.send_json({"method": "SUBSCRIBE", "params": {}, "id": 6})
         assert await _next(ws, 2) == [
             {
@@ -82,6 +112,99 @@ async def test_what_a_stream_does_not_know_is_refused_by_number(serve: Any) -> N
                 "id": 6,
             },
         ]
+
+
+@pytest.mark.asyncio
+async def test_property_of_a_connection_is_set_and_told(serve: Any) -> None:
+    """Binance's web-socket-streams.md, setting and retrieving properties."""
+    async with serve() as client, client.session.ws_connect("/ws") as ws:
+        for message in (
+            {"method": "SET_PROPERTY", "params": ["combined", True], "id": 1},
+            {"method": "GET_PROPERTY", "params": ["combined"], "id": 2},
+            {"method": "SET_PROPERTY", "params": ["combined", "x"], "id": 3},
+            {"method": "GET_PROPERTY", "params": ["color"], "id": 4},
+            {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 5},
+        ):
+            await ws.send_json(message)
+        replies = await _next(ws, 6)
+        assert replies[:2] == [{"result": None, "id": 1}, {"result": True, "id": 2}]
+        assert [each["error"]["code"] for each in replies[2:4]] == [1, 0]
+        assert replies[5]["stream"] == "btcusdt@trade"
+
+
+@pytest.mark.asyncio
+async def test_messages_of_a_socket_take_effect_in_their_order_however_slow(serve: Any) -> None:
+    """An unsubscribe overtook the subscribe that a fault held up, and the stream ran on."""
+    async with serve(tick_interval=60.0) as client, client.session.ws_connect("/ws") as ws:
+        await client.impose("latency", delay="30ms", jitter="0s")
+        for number, method in enumerate(("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")):
+            await ws.send_json({"method": method, "params": ["btcusdt@trade"], "id": number})
+        assert await _next(ws, 3) == [
+            {"result": None, "id": 0},
+            {"result": None, "id": 1},
+            {"result": [], "id": 2},
+        ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("path", "method"), _NOT_THE_VENUES)
+async def test_dead_path_answers_nothing_whatever_is_asked(
+    serve: Any, path: str, method: str
+) -> None:
+    """What the venue itself is not asked for was answered all the same; so was a flood."""
+    async with serve(tick_interval=60.0) as client, client.session.ws_connect(path) as ws:
+        fault_id = await client.impose("blackhole")
+        for number in range(80 if path == "/ws-api/v3" else 3):
+            await ws.send_json({"method": method, "params": ["a@trade"], "id": number})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ws.receive(), 0.1)
+        await client.admin("DELETE", f"faults/{fault_id}")
+        async with client.session.ws_connect(path) as other:
+            await other.send_json({"method": method, "params": ["a@trade"], "id": 1})
+            assert (await _next(other))[0]["id"] == 1
+
+
+@pytest.mark.asyncio
+async def test_trade_of_the_stream_has_the_id_of_the_public_endpoint_after_a_halt(
+    serve: Any, wait_until: Any
+) -> None:
+    """Ticks of a halted market counted as trades on the stream, and not on REST."""
+    async with serve() as client, client.session.ws_connect("/ws/btcusdt@trade") as ws:
+        view = client.server._exchange.market.symbols["BTCUSDT"]
+        await ws.receive_str()
+        client.server.venue.impose("F", Halt())
+        await wait_until(lambda: view.sequence >= view.count + 3)
+        client.server.venue.lift("F")
+        seen = (await _next(ws, 3))[-1]
+        _, trades = await client.public("trades", symbol="BTCUSDT")
+        assert [each["id"] for each in trades if each["time"] == seen["T"]] == [seen["t"]]
+        _, book = await client.public("depth", symbol="BTCUSDT")
+        assert book["lastUpdateId"] >= view.count + 3
+
+
+@pytest.mark.asyncio
+async def test_candle_that_is_over_is_told_for_the_last_time_as_closed() -> None:
+    """Whoever trades on closed candles waits for `x`, which was never true."""
+    start = 1_700_000_040.0  # a full minute
+    server = WireServer(WireConfig(tick_interval=25.0), clock=_Still(start))
+    server.venue.connect("c", "", 0.0)
+    streams = MarketStreams(server._exchange, "c", is_combined=False)
+    await streams.subscribe(["btcusdt@kline_1m"], "here")
+    candles = []
+    for now in (25.0, 50.0, 75.0):
+        frames = server.venue.advance(now)
+        server._exchange.market.move_to(now)
+        for _, frame in frames:
+            candles += [orjson.loads(text)["k"] for text in streams.words(frame)]
+    minute = round(start * 1000)
+    assert [(each["t"] - minute, each["x"], each["n"]) for each in candles] == [
+        (0, False, 2),
+        (0, False, 3),
+        (0, True, 3),
+        (60_000, False, 1),
+    ]
+    assert [(each["f"], each["L"]) for each in candles[-2:]] == [(1, 3), (4, 4)]
+    assert (candles[2]["c"], candles[2]["v"]) == (candles[1]["c"], candles[1]["v"])
 
 
 @pytest.mark.asyncio

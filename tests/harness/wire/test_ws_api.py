@@ -22,7 +22,7 @@ async def test_order_is_placed_looked_up_and_cancelled(
     async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
         placed = await _ask(ws, "order.place", **signed_ws(**order(newClientOrderId="c1")))
         assert (placed["id"], placed["status"], placed["result"]["status"]) == (1, 200, "NEW")
-        assert placed["rateLimits"][0]["count"] == 1
+        assert placed["rateLimits"][-1]["count"] == 1
         found = await _ask(
             ws, "order.status", **signed_ws(symbol="BTCUSDT", origClientOrderId="c1")
         )
@@ -90,7 +90,9 @@ async def test_nothing_is_told_to_who_did_not_sign_or_has_unsubscribed(
         await client.good("POST", "order", **order())
         assert (await _ask(ws, "ping"))["result"] == {}
         await _ask(ws, _SUBSCRIBE, **signed_ws())
-        await _ask(ws, "userDataStream.unsubscribe", subscriptionId=0)
+        await ws.send_json({"id": 1, "method": "userDataStream.unsubscribe"})
+        assert orjson.loads(await ws.receive_str())["event"]["e"] == "eventStreamTerminated"
+        assert orjson.loads(await ws.receive_str())["result"] == {}
         await client.good("POST", "order", **order())
         assert (await _ask(ws, "ping"))["result"] == {}
 
@@ -125,3 +127,65 @@ async def test_expired_session_is_said_and_silent_until_subscribed_anew(
         await _ask(ws, _SUBSCRIBE, **signed_ws())
         await client.good("POST", "order", **order())
         assert orjson.loads(await ws.receive_str())["event"]["x"] == "NEW"
+
+
+async def test_subscription_is_one_at_a_time_and_its_end_is_said(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    """Errors -2035 and -2036 of Binance's errors.md; a refused one brought the old one back."""
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+
+        async def told(method: str, **params: Any) -> tuple[int, Any]:
+            reply = await _ask(ws, method, **params)
+            error = reply.get("error")
+            return reply["status"], error["code"] if error else reply["result"]
+
+        end = "userDataStream.unsubscribe"
+        assert await told(end) == (400, -2036)
+        assert await told(_SUBSCRIBE, **signed_ws()) == (200, {"subscriptionId": 0})
+        assert await told(_SUBSCRIBE, **signed_ws()) == (400, -2035)
+        assert await told(end, subscriptionId=7) == (400, -2036)
+        terminated = await _ask(ws, end, subscriptionId=0)
+        assert terminated["subscriptionId"] == 0
+        assert terminated["event"]["e"] == "eventStreamTerminated"
+        reply = orjson.loads(await ws.receive_str())
+        assert (reply["status"], reply["rateLimits"][0]["count"]) == (200, 1 + 2 + 1 + 1 + 2)
+        assert await told(_SUBSCRIBE, **(signed_ws() | {"signature": "0" * 64})) == (400, -1022)
+        await client.good("POST", "order", **order())
+        assert await told(_SUBSCRIBE, **signed_ws()) == (200, {"subscriptionId": 1})
+        await client.good("POST", "order", **order())
+        assert orjson.loads(await ws.receive_str())["subscriptionId"] == 1
+
+
+async def test_limits_that_a_request_touched_are_told_unless_it_asks_for_none(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    """Binance's web-socket-api.md: an order counts against ORDERS; `returnRateLimits` hides."""
+    async with (
+        serve() as client,
+        client.session.ws_connect("/ws-api/v3") as ws,
+        client.session.ws_connect("/ws-api/v3?returnRateLimits=false") as quiet,
+    ):
+        placed = await _ask(ws, "v3/order.place", **signed_ws(**order(newClientOrderId="a/b:c")))
+        told = [(each["rateLimitType"], each["count"]) for each in placed["rateLimits"]]
+        assert told == [("ORDERS", 1), ("ORDERS", 1), ("REQUEST_WEIGHT", 1)]
+        assert {"interval": "SECOND", "intervalNum": 10, "limit": 50}.items() <= placed[
+            "rateLimits"
+        ][0].items()
+        assert "rateLimits" not in await _ask(ws, "ping", returnRateLimits=False)
+        assert "rateLimits" not in await _ask(quiet, "ping")
+        assert "rateLimits" in await _ask(quiet, "ping", returnRateLimits=True)
+
+
+async def test_wait_that_is_a_date_is_told_in_the_body_too(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await client.impose("rate_limit", retry_after="9s", variant="date")
+        data = (await _ask(ws, "time"))["error"]["data"]
+        assert 9_000 <= data["retryAfter"] - data["serverTime"] <= 10_000
+
+
+async def test_id_that_cannot_be_said_back_is_refused_and_the_connection_lives(serve: Any) -> None:
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await ws.send_str('{"id": "\\ud800", "method": "ping"}')
+        assert orjson.loads(await ws.receive_str())["error"]["code"] == -1135
+        assert (await _ask(ws, "ping"))["status"] == 200
