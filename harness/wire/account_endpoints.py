@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -12,32 +11,41 @@ import orjson
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from harness.venue import AccountSpec, MarketTrade, Venue
 from harness.wire import forms
-from harness.wire.errors import ApiError, missing
+from harness.wire.errors import ApiError
 from harness.wire.exchange import Answer, Call, Endpoint, Exchange
 from harness.wire.params import Param
+from harness.wire.tickets import cancel_all, cancel_one, client_id_of, meant, ticket_of
 
 __all__ = ["ACCOUNT_ENDPOINTS"]
 
-# No client can have given an order an id with this sign in it.
-_NOBODYS_ID = "#{}"
 _PLENTY = 1e9
+_WHICH_TRADES = ("orderId", "startTime", "endTime", "fromId")
+#: What of these may stand together, by Binance's rest-api.md.
+_TRADE_COMBINATIONS = frozenset(
+    frozenset(names.split())
+    for names in (
+        "", "orderId", "startTime", "endTime", "fromId", "startTime endTime", "orderId fromId",
+    )
+)  # fmt: skip
 
 
 # -- Orders -------------------------------------------------------------------------------------
 
 
 async def _place(exchange: Exchange, call: Call) -> Answer:
+    usual = "ACK" if call.params["type"] == "LIMIT_MAKER" else "FULL"
+    answer_type = call.params.get("newOrderRespType") or usual
     return await exchange.relay(
         call,
         Operation.PLACE_ORDER,
-        lambda row: _placed(exchange, call.params.get("newOrderRespType", "FULL"), row),
-        **_ticket(exchange, call.params),
+        lambda row: _placed(exchange, answer_type, row),
+        **ticket_of(exchange, call.params),
     )
 
 
 async def _test(exchange: Exchange, call: Call) -> Answer:
     """Place the order at a venue that exists for this alone, where nobody runs out of money."""
-    ticket = _ticket(exchange, call.params)
+    ticket = ticket_of(exchange, call.params)
     answer = await exchange.relay(call, Operation.ACCOUNT, lambda body: body["balances"] and {})
     if answer.status >= 400 or answer.is_cut or answer.body != b"{}":
         return answer
@@ -49,79 +57,84 @@ async def _test(exchange: Exchange, call: Call) -> Answer:
 
 async def _query(exchange: Exchange, call: Call) -> Answer:
     def form(row: Any) -> Any:  # Any: JSON
-        if number is not None and row["venue_order_id"] != str(number):
-            # A newer order has the client id by now; the one asked for is over.
-            row = exchange.records.find(call.account, number).row  # type: ignore[union-attr]  # _client_id found it
-        return forms.order_form(row, exchange.records.fills(row["venue_order_id"]), exchange.clock)
+        if record is not None and row["venue_order_id"] == record.row["venue_order_id"]:
+            return _shown(exchange, row)
+        # A newer order has the client id by now; the one asked for is over.
+        return _shown(exchange, row if record is None else record.row)
 
-    number, client_id = _client_id(exchange, call)
-    return await exchange.relay(
-        call, Operation.QUERY_ORDER, form, symbol=call.params["symbol"], client_id=client_id
+    record = meant(exchange, call)
+    answer = await exchange.relay(
+        call,
+        Operation.QUERY_ORDER,
+        form,
+        symbol=call.params["symbol"],
+        client_id=client_id_of(call, record),
     )
+    if answer.status == 400 and record is None and _says_both(call):
+        return _instead(answer, -2013, -2039, "Client order ID is not correct for this order ID.")
+    return answer
+
+
+def _says_both(call: Call) -> bool:
+    return bool(call.params.get("orderId") and call.params.get("origClientOrderId"))
+
+
+def _instead(answer: Answer, code: int, other: int, message: str) -> Answer:
+    """The answer, with another error in the place of the one of that code."""
+    try:
+        is_meant = orjson.loads(answer.body)["code"] == code
+    except (LookupError, TypeError, ValueError):
+        return answer
+    body = orjson.dumps({"code": other, "msg": message})
+    return replace(answer, body=body) if is_meant else answer
 
 
 async def _cancel(exchange: Exchange, call: Call) -> Answer:
-    number, client_id = _client_id(exchange, call)
-    record = None if number is None else exchange.records.find(call.account, number)
-    if record is not None and record.row["status"] not in {"NEW", "PARTIALLY_FILLED"}:
-        client_id = _NOBODYS_ID.format(number)
     return await exchange.relay(
         call,
         Operation.CANCEL_ORDER,
-        lambda row: _cancelled(exchange, row, call.params.get("newClientOrderId", "")),
+        lambda row: _cancelled(exchange, row),
+        lambda request, serve: cancel_one(exchange, call, request, serve),
         symbol=call.params["symbol"],
-        client_id=client_id,
+        client_id=client_id_of(call, meant(exchange, call)),
     )
 
 
 async def _open_orders(exchange: Exchange, call: Call) -> Answer:
     symbol = call.params.get("symbol")
+    params: dict[str, Any] = {"symbol": symbol} if symbol else {}
     return await exchange.relay(
         call,
         Operation.OPEN_ORDERS,
         lambda body: [_shown(exchange, row) for row in body["orders"]],
-        **({"symbol": symbol} if symbol else {}),
+        **params,
     )
 
 
 async def _cancel_all(exchange: Exchange, call: Call) -> Answer:
-    symbol = call.params["symbol"]
-    listed = await exchange.relay(
+    return await exchange.relay(
         call,
-        Operation.OPEN_ORDERS,
-        lambda body: [row["client_id"] for row in body["orders"]],
-        symbol=symbol,
+        Operation.CANCEL_ORDER,
+        lambda rows: [_cancelled(exchange, row) for row in rows],
+        lambda request, serve: cancel_all(exchange, call, request, serve),
+        symbol=call.params["symbol"],
     )
-    if listed.status >= 400 or listed.is_cut:
-        return listed
-    client_ids = orjson.loads(listed.body)
-    if not client_ids:
-        raise ApiError(-2011, "Unknown order sent.")
-    cancelled = []
-    for client_id in client_ids:
-        answer = await exchange.relay(
-            call,
-            Operation.CANCEL_ORDER,
-            lambda row: _cancelled(exchange, row, ""),
-            symbol=symbol,
-            client_id=client_id,
-        )
-        if answer.status >= 400 or answer.is_cut:
-            return answer
-        cancelled.append(orjson.Fragment(answer.body))
-    return replace(answer, body=orjson.dumps(cancelled))
 
 
 async def _all_orders(exchange: Exchange, call: Call) -> Answer:
     symbol, limit = call.params["symbol"], call.limit(500, 1000)
-    first = call.number("orderId", 0)
+    first, (begin, end) = call.number("orderId"), call.window(at_most=24)
+    is_oldest_first = first is not None or begin is not None
 
     def form(body: Any) -> Any:  # Any: JSON
-        records = [r for r in exchange.records.of(call.account, symbol) if r.number >= first]
-        chosen = records[:limit] if first else records[-limit:]
-        return body["trades"] is not None and [
-            forms.order_form(record.row, record.fills, exchange.clock) for record in chosen
+        records = [r for r in exchange.records.of(call.account, symbol) if r.number >= (first or 0)]
+        orders = [
+            forms.order_form(record.row, record.fills, exchange.clock)
+            for record in records
+            if (begin or 0) <= exchange.clock.milliseconds(record.row["time"]) <= end
         ]
+        chosen = orders[:limit] if is_oldest_first else orders[-limit:]
+        return body["trades"] is not None and chosen
 
     # The venue has no such operation; this one checks the same and weighs the same.
     return await exchange.relay(call, Operation.TRADES, form, symbol=symbol)
@@ -129,8 +142,12 @@ async def _all_orders(exchange: Exchange, call: Call) -> Answer:
 
 async def _my_trades(exchange: Exchange, call: Call) -> Answer:
     symbol, limit = call.params["symbol"], call.limit(500, 1000)
-    first, order = call.number("fromId", 0), call.params.get("orderId")
-    begin, end = call.number("startTime", 0), call.number("endTime", 10**18)
+    sent = frozenset(name for name in _WHICH_TRADES if call.params.get(name))
+    if sent not in _TRADE_COMBINATIONS:
+        raise ApiError(-1128, "Combination of optional parameters invalid.")
+    first, order = call.number("fromId"), call.number("orderId")
+    begin, end = call.window(at_most=24)
+    is_oldest_first = first is not None or begin is not None
 
     def form(body: Any) -> Any:  # Any: JSON
         quote = exchange.instruments[symbol].quote
@@ -138,12 +155,12 @@ async def _my_trades(exchange: Exchange, call: Call) -> Answer:
             forms.trade_form(row, exchange.clock, quote, is_maker=exchange.records.is_maker(row))
             for row in body["trades"]
         ]
-        rows = [row for row in rows if begin <= row["time"] <= end]
-        rows = [row for row in rows if not order or row["orderId"] == int(order)]
-        return rows[:limit] if "fromId" in call.params or begin else rows[-limit:]
+        rows = [row for row in rows if (begin or 0) <= row["time"] <= end]
+        rows = [row for row in rows if order in {None, row["orderId"]}]
+        return rows[:limit] if is_oldest_first else rows[-limit:]
 
     return await exchange.relay(
-        call, Operation.TRADES, form, symbol=symbol, after=str(max(0, first - 1))
+        call, Operation.TRADES, form, symbol=symbol, after=str(max(0, (first or 0) - 1))
     )
 
 
@@ -163,13 +180,18 @@ async def _account(exchange: Exchange, call: Call) -> Answer:
             "takerCommission": 0,
             "buyerCommission": 0,
             "sellerCommission": 0,
+            "commissionRates": dict.fromkeys(("maker", "taker", "buyer", "seller"), forms.text(0)),
             "canTrade": True,
             "canWithdraw": False,
             "canDeposit": False,
+            "brokered": False,
+            "requireSelfTradePrevention": False,
+            "preventSor": False,
             "updateTime": round(exchange.wall() * 1000),
             "accountType": "SPOT",
             "balances": rows,
             "permissions": ["SPOT"],
+            "uid": 1 + list(exchange.accounts).index(call.api_key),
         }
 
     hides_zeros = call.params.get("omitZeroBalances") == "true"
@@ -177,59 +199,6 @@ async def _account(exchange: Exchange, call: Call) -> Answer:
 
 
 # -- How orders are read and shown --------------------------------------------------------------
-
-
-def _ticket(exchange: Exchange, params: Mapping[str, str]) -> dict[str, Any]:  # Any: JSON
-    """The venue's parameters of an order."""
-    type_ = params["type"]
-    if type_ == "LIMIT" and not params.get("timeInForce"):
-        raise missing("timeInForce")
-    word = forms.ORDER_TYPES.get((type_, params.get("timeInForce", "")))
-    if word is None:
-        raise ApiError(-1106, "Parameter 'timeInForce' sent when not required.")
-    ticket = {
-        "symbol": params["symbol"],
-        "side": params["side"],
-        "type": word,
-        "quantity": _quantity(exchange, params),
-        "client_id": params.get("newClientOrderId", ""),
-    }
-    if type_ == "MARKET":
-        return ticket
-    if not params.get("price"):
-        raise missing("price")
-    return {**ticket, "price": float(params["price"])}
-
-
-def _quantity(exchange: Exchange, params: Mapping[str, str]) -> float:
-    if params.get("quantity"):
-        return float(params["quantity"])
-    if params["type"] != "MARKET" or not params.get("quoteOrderQty"):
-        raise missing("quantity")
-    view = exchange.view(params["symbol"])
-    instrument = view.instrument
-    price = view.ask if params["side"] == "BUY" else view.bid
-    if not price:
-        raise ApiError(-2010, "Market is closed.")
-    cost = price * instrument.tick_size
-    return instrument.quantity(int(Decimal(params["quoteOrderQty"]) / cost / instrument.lot_size))
-
-
-def _client_id(exchange: Exchange, call: Call) -> tuple[int | None, str]:
-    """The order's number, if it was asked for by that, and the client id to ask the venue for."""
-    if not call.params.get("orderId"):
-        client_id = call.params.get("origClientOrderId")
-        if not client_id:
-            raise ApiError(
-                -1102,
-                "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!",
-            )
-        return None, client_id
-    number = int(call.params["orderId"])
-    record = exchange.records.find(call.account, number)
-    if record is None or record.row["symbol"] != call.params["symbol"]:
-        return None, _NOBODYS_ID.format(number)
-    return number, record.row["client_id"]
 
 
 def _try(exchange: Exchange, call: Call, ticket: Mapping[str, Any]) -> VenueReply:
@@ -288,7 +257,7 @@ def _fill(fill: Mapping[str, Any], quote: str) -> dict[str, Any]:  # Any: JSON
     }
 
 
-def _cancelled(exchange: Exchange, row: Any, cancel_id: str) -> dict[str, Any]:  # Any: JSON
+def _cancelled(exchange: Exchange, row: Any) -> dict[str, Any]:  # Any: JSON
     shown = _shown(exchange, row)
     transacted = shown["updateTime"]
     for key in ("stopPrice", "icebergQty", "time", "updateTime", "isWorking", "workingTime"):
@@ -296,7 +265,7 @@ def _cancelled(exchange: Exchange, row: Any, cancel_id: str) -> dict[str, Any]: 
     return {
         **shown,
         "origClientOrderId": row["client_id"],
-        "clientOrderId": cancel_id or f"cancel-{row['venue_order_id']}",
+        "clientOrderId": exchange.records.order(int(row["venue_order_id"])).cancel_id,
         "transactTime": transacted,
     }
 
@@ -349,7 +318,12 @@ ACCOUNT_ENDPOINTS = (
         _cancel,
         "Cancel an order",
         *_WHICH,
-        Param("newClientOrderId"),
+        Param("newClientOrderId", "client id"),
+        Param(
+            "cancelRestrictions",
+            choices=("ONLY_NEW", "ONLY_PARTIALLY_FILLED"),
+            error=(-1145, "Invalid cancelRestrictions"),
+        ),
     ),
     _endpoint(
         "GET", "openOrders", "openOrders.status", _open_orders, "Open orders", Param("symbol")
@@ -365,6 +339,8 @@ ACCOUNT_ENDPOINTS = (
         "All orders of a symbol",
         _SYMBOL,
         Param("orderId", "integer"),
+        Param("startTime", "integer"),
+        Param("endTime", "integer"),
         _LIMIT,
     ),
     _endpoint(

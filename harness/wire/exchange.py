@@ -18,7 +18,7 @@ from harness.venue import Instrument, Venue
 from harness.wire.clock import VenueClock
 from harness.wire.config import WireAccount
 from harness.wire.errors import ApiError, CutOff, illegal, missing
-from harness.wire.front import Front
+from harness.wire.front import Deed, Front
 from harness.wire.market import MarketView, SymbolView
 from harness.wire.params import Param, check
 from harness.wire.records import Records
@@ -28,6 +28,7 @@ __all__ = ["Answer", "Call", "Endpoint", "Exchange", "Incoming", "retry_at", "sy
 
 _WEIGHT = "X-MBX-USED-WEIGHT-1M"
 _MAX_WINDOW_MS = 60_000
+_NEVER = 10**18
 _NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 _SIGNED = (
     Param("timestamp", "integer", required=True),
@@ -72,13 +73,30 @@ class Call:
     source_ip: str
     connection_id: str
 
-    def number(self, name: str, default: int) -> int:
-        """An integer parameter."""
-        return int(self.params.get(name) or default)
+    def number(self, name: str) -> int | None:
+        """An integer parameter; None where it was not sent, or empty."""
+        sent = self.params.get(name)
+        return int(sent) if sent else None
+
+    def window(self, *, at_most: float | None = None) -> tuple[int | None, int]:
+        """`startTime`, if it was sent, and `endTime`, in milliseconds. Raises ApiError.
+
+        Clients may write microseconds. `at_most`: how many hours may lie between the two.
+        """
+        begin, end = (self._milliseconds(name) for name in ("startTime", "endTime"))
+        last = _NEVER if end is None else end
+        if None not in {at_most, begin, end} and last - (begin or 0) > (at_most or 0) * 3_600_000:
+            raise ApiError(-1127, f"More than {at_most:g} hours between startTime and endTime.")
+        return begin, last
+
+    def _milliseconds(self, name: str) -> int | None:
+        time = self.number(name)
+        return time if time is None else round(_seconds(time) * 1000)
 
     def limit(self, default: int, most: int) -> int:
         """How many rows are wanted; at most so many. Raises ApiError for none."""
-        limit = self.number("limit", default)
+        asked = self.number("limit")
+        limit = default if asked is None else asked
         if limit < 1:
             raise ApiError(-1130, "Data sent for parameter 'limit' is not valid.")
         return min(limit, most)
@@ -132,11 +150,17 @@ class Exchange:
         body = orjson.dumps({"code": error.code, "msg": error.message})
         return Answer(error.status, toll.headers, body)
 
-    async def ask(self, call: Call, operation: Operation, **params: Any) -> VenueReply:
-        """Ask the venue on behalf of a call. Any: JSON."""
+    def next_request(self) -> str:
+        """The name of one more request to the venue."""
         self._requests += 1
+        return f"w{self._requests}"
+
+    async def ask(
+        self, call: Call, operation: Operation, deed: Deed | None = None, **params: Any
+    ) -> VenueReply:
+        """Ask the venue on behalf of a call. Any: JSON."""
         request = VenueRequest(
-            request_id=f"w{self._requests}",
+            request_id=self.next_request(),
             operation=operation,
             params=params,
             timestamp=call.timestamp,
@@ -144,19 +168,21 @@ class Exchange:
             api_key=call.api_key,
         )
         is_message = bool(call.connection_id)
-        return await self.front.ask(request, call.source_ip, is_message=is_message)
+        return await self.front.ask(request, call.source_ip, is_message=is_message, deed=deed)
 
     async def relay(
         self,
         call: Call,
         operation: Operation,
         form: Callable[[Any], Any],
+        deed: Deed | None = None,
         **params: Any,
     ) -> Answer:
-        """Ask the venue, and word what it answers by `form`. Any: JSON."""
+        """Ask the venue, and word what it answers by `form`; `deed` as of the front. Any: JSON."""
         tampers = self.front.is_tampering()  # a fault that counts may be over once it has answered
         try:
-            return self.word(await self.ask(call, operation, **params), form, tampers=tampers)
+            reply = await self.ask(call, operation, deed, **params)
+            return self.word(reply, form, tampers=tampers)
         except CutOff as cut:
             return replace(self.word(cut.reply, form, tampers=tampers), is_cut=True)
 
@@ -307,4 +333,6 @@ def symbols_of(params: Mapping[str, str]) -> list[str]:
         raise illegal("symbols", r"^\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\]$")
     if not symbols:
         raise missing("symbols")
+    if len({*symbols}) < len(symbols):
+        raise ApiError(-1151, "Symbol is present multiple times in the list.")
     return symbols

@@ -149,9 +149,13 @@ def _symbol(row: _Row, instrument: Instrument) -> dict[str, Any]:
         "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
         "icebergAllowed": False,
         "ocoAllowed": False,
+        "otoAllowed": False,
+        "opoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
         "cancelReplaceAllowed": False,
+        "amendAllowed": False,
+        "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": [
@@ -279,11 +283,19 @@ def _cost(view: SymbolView, ticks_times_lots: int) -> str:
 
 
 def order_event(
-    row: _Row, trade: _Row | None, fills: Sequence[_Row], clock: VenueClock, quote: str
+    row: _Row,
+    trade: _Row | None,
+    fills: Sequence[_Row],
+    clock: VenueClock,
+    quote: str,
+    *,
+    execution_id: int,
+    cancel_id: str,
 ) -> dict[str, Any]:
     """An executionReport. `fills` are the order's up to this one; `quote` is what a fee is paid in.
 
-    Only a fill has a fee, and a fee a currency: in other reports `N` is null, as Binance has it.
+    `cancel_id` is what the client called its cancel. Only a fill has a fee, and a fee a currency:
+    in other reports `N` is null, as Binance has it.
     """
     type_, in_force = _BINANCE_TYPES[row["type"]]
     number = int(row["venue_order_id"])
@@ -295,7 +307,7 @@ def order_event(
         "e": "executionReport",
         "E": updated,
         "s": row["symbol"],
-        "c": f"cancel-{number}" if is_cancel else row["client_id"],
+        "c": cancel_id if is_cancel else row["client_id"],
         "S": row["side"],
         "o": type_,
         "f": in_force,
@@ -316,7 +328,7 @@ def order_event(
         "N": quote if trade else None,
         "T": updated,
         "t": int(trade["trade_id"]) if trade else -1,
-        "I": number,
+        "I": execution_id,
         "w": row["status"] in {"NEW", "PARTIALLY_FILLED"},
         "m": trade is not None and trade["time"] > row["time"],
         "M": trade is not None,

@@ -19,7 +19,12 @@ from harness.venue.conditions import Replies
 from harness.wire.clock import VenueClock
 from harness.wire.errors import CutOff, Dropped, Lost
 
-__all__ = ["Front", "StreamConnection"]
+__all__ = ["Deed", "Front", "Serve", "StreamConnection"]
+
+#: The venue, as it answers a request now.
+Serve = Callable[[VenueRequest], VenueReply]
+#: What is done at the venue when a request arrives there, where that is more than to ask it once.
+Deed = Callable[[VenueRequest, Serve], VenueReply]
 
 
 class StreamConnection(Protocol):
@@ -135,15 +140,20 @@ class Front:
     # -- Requests -------------------------------------------------------------------------------
 
     async def ask(
-        self, request: VenueRequest, source_ip: str, *, is_message: bool = False
+        self,
+        request: VenueRequest,
+        source_ip: str,
+        *,
+        is_message: bool = False,
+        deed: Deed | None = None,
     ) -> VenueReply:
         """Bring a request to the venue, and its reply back. Raises Dropped, or CutOff.
 
         What came as a message on a WebSocket leaves nobody waiting where a fault swallows it, and
         raises Lost; a request of HTTP hangs.
         """
-        await self._carry(request, source_ip, is_message)
-        reply = self._arrive(request, source_ip)
+        await self._carry(request, source_ip, is_message, deed)
+        reply = self._arrive(request, source_ip, deed)
         effects = (rule.replying(request, reply) for rule in self._imposed())
         try:
             delay, other = await self._suffer(effects, is_message)
@@ -152,7 +162,9 @@ class Front:
         await self._hold(delay)
         return other or reply
 
-    async def _carry(self, request: VenueRequest, source_ip: str, is_message: bool) -> None:
+    async def _carry(
+        self, request: VenueRequest, source_ip: str, is_message: bool, deed: Deed | None
+    ) -> None:
         """Hold a request up; it arrives even when the client does not wait for it any more."""
         delay, _ = await self._suffer((r.sending(request) for r in self._imposed()), is_message)
         loop = asyncio.get_running_loop()
@@ -161,18 +173,21 @@ class Front:
             await self._hold(delay)
         except asyncio.CancelledError:
             self._late[request.request_id] = loop.call_at(
-                arrives_at, self._arrive_late, request, source_ip
+                arrives_at, self._arrive_late, request, source_ip, deed
             )
             raise
 
-    def _arrive(self, request: VenueRequest, source_ip: str) -> VenueReply:
-        reply = self.venue.handle(request, self._clock.now(), source_ip=source_ip)
+    def _arrive(self, request: VenueRequest, source_ip: str, deed: Deed | None) -> VenueReply:
+        def serve(each: VenueRequest) -> VenueReply:
+            return self.venue.handle(each, self._clock.now(), source_ip=source_ip)
+
+        reply = serve(request) if deed is None else deed(request, serve)
         self.flush()
         return reply
 
-    def _arrive_late(self, request: VenueRequest, source_ip: str) -> None:
+    def _arrive_late(self, request: VenueRequest, source_ip: str, deed: Deed | None) -> None:
         del self._late[request.request_id]
-        self._arrive(request, source_ip)
+        self._arrive(request, source_ip, deed)
 
     async def _suffer(
         self, effects: Iterable[Effect | None], is_message: bool

@@ -78,12 +78,13 @@ async def _trades(exchange: Exchange, call: Call) -> Answer:
 
 async def _aggregate_trades(exchange: Exchange, call: Call) -> Answer:
     view, limit = exchange.view(call.params["symbol"]), call.limit(500, 1000)
-    first, begin = call.number("fromId", 0), call.number("startTime", 0)
-    end = call.number("endTime", 10**18)
+    first, (begin, end) = call.number("fromId"), call.window()
+    is_oldest_first = first is not None or begin is not None
 
     def form() -> Any:  # Any: JSON
-        trades = [t for t in view.trades if t.id >= first and begin <= t.time * 1000 <= end]
-        chosen = trades[:limit] if first or begin else trades[-limit:]
+        trades = [t for t in view.trades if t.id >= (first or 0)]
+        trades = [t for t in trades if (begin or 0) <= round(t.time * 1000) <= end]
+        chosen = trades[:limit] if is_oldest_first else trades[-limit:]
         return [forms.aggregate_trade_form(view, each) for each in chosen]
 
     return await exchange.public(call, form)
@@ -92,11 +93,11 @@ async def _aggregate_trades(exchange: Exchange, call: Call) -> Answer:
 async def _klines(exchange: Exchange, call: Call) -> Answer:
     view, limit = exchange.view(call.params["symbol"]), call.limit(500, 1000)
     minutes = INTERVALS[call.params["interval"]]
-    begin, end = call.number("startTime", 0), call.number("endTime", 10**18)
+    begin, end = call.window()
 
     def form() -> Any:  # Any: JSON
-        candles = [c for c in view.candles(minutes) if begin <= c.start * 1000 <= end]
-        chosen = candles[:limit] if begin else candles[-limit:]
+        candles = [c for c in view.candles(minutes) if (begin or 0) <= c.start * 1000 <= end]
+        chosen = candles[-limit:] if begin is None else candles[:limit]
         return [forms.candle_row(view, candle, minutes) for candle in chosen]
 
     return await exchange.public(call, form)

@@ -22,6 +22,7 @@ _MOST_FIELDS = 64
 PATTERNS = {
     "integer": r"^[0-9]{1,19}$",
     "decimal": r"^([0-9]{1,20})(\.[0-9]{1,20})?$",
+    "client id": r"^[\.A-Z\:/a-z0-9_-]{1,36}$",
     "text": r"^[\x20-\x7e]{1,2000}$",
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -33,7 +34,7 @@ class Param:
     """A parameter of an endpoint. `choices` are its only values; `error` what others are told."""
 
     name: str
-    kind: Literal["integer", "decimal", "text"] = "text"
+    kind: Literal["integer", "decimal", "client id", "text"] = "text"
     required: bool = False
     choices: tuple[str, ...] = ()
     error: tuple[int, str] | None = None

@@ -6,7 +6,8 @@ client id to ask for, and hold what its replies leave out: the fills.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -20,11 +21,17 @@ class OrderRecord:
 
     row: dict[str, Any]  # Any: JSON
     fills: list[dict[str, Any]] = field(default_factory=list)
+    cancel_id: str = ""
 
     @property
     def number(self) -> int:
         """The order's id."""
         return int(self.row["venue_order_id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the venue may still execute it."""
+        return self.row["status"] in {"NEW", "PARTIALLY_FILLED"}
 
 
 class Records:
@@ -32,22 +39,45 @@ class Records:
 
     def __init__(self) -> None:
         self._orders: dict[int, OrderRecord] = {}
+        self._newest: dict[tuple[str, str, str], OrderRecord] = {}
+        self._cancel_ids: dict[str, str] = {}
 
     def on_event(self, kind: str, _id: str, _outcome: str, details: dict[str, Any]) -> None:
         """Take an event of the venue."""
         if kind == "venue.order":
             record = self._orders.get(int(details["venue_order_id"]))
             if record is None:
-                self._orders[int(details["venue_order_id"])] = OrderRecord(details)
+                record = self._orders[int(details["venue_order_id"])] = OrderRecord(details)
+                name = (details["account"], details["symbol"], details["client_id"])
+                self._newest[name] = record
             else:
                 record.row = details
+                self._name_cancel(record)
         elif kind == "venue.trade":
             self._orders[int(details["venue_order_id"])].fills.append(details)
+
+    @contextmanager
+    def naming_cancel(self, request_id: str, cancel_id: str) -> Iterator[None]:
+        """While the venue serves a cancel: what its client calls it, "" where it does not say."""
+        self._cancel_ids[request_id] = cancel_id
+        try:
+            yield
+        finally:
+            del self._cancel_ids[request_id]
+
+    def _name_cancel(self, record: OrderRecord) -> None:
+        if record.row["status"] == "CANCELED":
+            given = self._cancel_ids.get(record.row["request_id"])
+            record.cancel_id = given or f"cancel-{record.number}"
 
     def find(self, account: str, number: int) -> OrderRecord | None:
         """An account's order."""
         record = self._orders.get(number)
         return record if record is not None and record.row["account"] == account else None
+
+    def newest(self, account: str, symbol: str, client_id: str) -> OrderRecord | None:
+        """The newest of an account's orders in a symbol with a client id."""
+        return self._newest.get((account, symbol, client_id))
 
     def order(self, number: int) -> OrderRecord:
         """Any account's order. Raises KeyError."""

@@ -86,8 +86,9 @@ def _incoming(request: web.Request, body: bytes, source_ip: str) -> Incoming:
     # The signature covers the bytes as they were sent, which the parsed URL no longer has.
     target = request.raw_path.encode("utf-8", "surrogateescape")
     query = target.partition(b"?")[2].partition(b"#")[0]
+    # Of a GET, Binance reads the query alone.
     return Incoming(
-        params=parse_form(query, body),
+        params=parse_form(query, b"" if request.method == "GET" else body),
         payload=signed_bytes(query, body),
         api_key=request.headers.get("X-MBX-APIKEY", ""),
         source_ip=source_ip,

@@ -115,8 +115,9 @@ _SYMBOL = _object(
     ),
     _fields(
         _YES_NO,
-        "icebergAllowed ocoAllowed quoteOrderQtyMarketAllowed allowTrailingStop "
-        "cancelReplaceAllowed isSpotTradingAllowed isMarginTradingAllowed",
+        "icebergAllowed ocoAllowed otoAllowed opoAllowed quoteOrderQtyMarketAllowed "
+        "allowTrailingStop cancelReplaceAllowed amendAllowed pegInstructionsAllowed "
+        "isSpotTradingAllowed isMarginTradingAllowed",
     ),
     _fields(_list(_TEXT), "orderTypes permissions allowedSelfTradePreventionModes"),
     status=_word("TRADING", "HALT"),
@@ -136,6 +137,9 @@ SCHEMAS: Mapping[str, Json] = MappingProxyType(
         "Account": _object(
             _fields(_WHOLE, "makerCommission takerCommission buyerCommission sellerCommission"),
             _fields(_YES_NO, "canTrade canWithdraw canDeposit"),
+            _fields(_YES_NO, "brokered requireSelfTradePrevention preventSor"),
+            uid=_WHOLE,
+            commissionRates=_object(_fields(_DECIMAL, "maker taker buyer seller")),
             updateTime=_TIME,
             accountType={"const": "SPOT"},
             balances=_list(_object(_fields(_DECIMAL, "free locked"), asset=_TEXT)),

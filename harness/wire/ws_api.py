@@ -157,13 +157,21 @@ class WsApi:
 
     def _events(self, frame: dict[str, Any]) -> Iterator[dict[str, Any]]:  # Any: JSON
         exchange = self._exchange
-        row, trade = frame["order"], frame["trade"]
+        row, trade, sequence = frame["order"], frame["trade"], frame["sequence"]
         number = int(row["venue_order_id"])
         seen = int(trade["trade_id"]) if trade else None
         fills = exchange.records.fills(number, up_to=seen)
         instrument = exchange.instruments[row["symbol"]]
-        yield forms.order_event(row, trade, fills, exchange.clock, instrument.quote)
         record = exchange.records.order(number)
+        yield forms.order_event(
+            row,
+            trade,
+            fills,
+            exchange.clock,
+            instrument.quote,
+            execution_id=sequence,
+            cancel_id=record.cancel_id,
+        )
         yield forms.balance_event(
             exchange.venue.ledger.balances()[record.row["account"]],
             (instrument.base, instrument.quote),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
+
+from harness.venue import FillFirst
 
 pytestmark = pytest.mark.asyncio
 
@@ -76,6 +79,141 @@ async def test_answer_is_as_long_as_asked(
         assert ("status" in placed, "fills" in placed) == (has_status, has_fills)
 
 
+async def test_answer_to_an_order_that_only_rests_is_short_unless_it_asks_for_more(
+    serve: Any, order: Any
+) -> None:
+    """Binance's rest-api.md: MARKET and LIMIT default to FULL, all others to ACK."""
+    async with serve() as client:
+        maker = order(type="LIMIT_MAKER", timeInForce="")
+        short = await client.good("POST", "order", **maker)
+        assert set(short) == {
+            "symbol", "orderId", "orderListId", "clientOrderId", "transactTime",
+        }  # fmt: skip
+        assert "fills" in await client.good("POST", "order", **maker, newOrderRespType="FULL")
+
+
+async def test_order_that_is_named_twice_must_be_the_same(serve: Any, order: Any) -> None:
+    """Binance's rest-api.md: or the request is rejected; by -2039 where it asks (errors.md)."""
+    async with serve() as client:
+        for name in ("a", "b"):
+            await client.good("POST", "order", **order(newClientOrderId=name))
+        wrong = {"symbol": "BTCUSDT", "orderId": 1, "origClientOrderId": "b"}
+        status, body = await client.signed("GET", "order", **wrong)
+        assert (status, body["code"]) == (400, -2039)
+        status, body = await client.signed("DELETE", "order", **wrong)
+        assert (status, body["code"]) == (400, -2011)
+        assert len(await client.good("GET", "openOrders")) == 2
+        right = {**wrong, "origClientOrderId": "a"}
+        assert (await client.good("GET", "order", **right))["orderId"] == 1
+        assert (await client.good("DELETE", "order", **right))["orderId"] == 1
+
+
+async def test_cancel_that_is_restricted_to_a_state_leaves_orders_in_another(
+    serve: Any, order: Any
+) -> None:
+    async with serve() as client:
+        await client.good("POST", "order", **order(newClientOrderId="a"))
+        which = {"symbol": "BTCUSDT", "origClientOrderId": "a"}
+        status, body = await client.signed(
+            "DELETE", "order", **which, cancelRestrictions="ONLY_PARTIALLY_FILLED"
+        )
+        message = "Order was not canceled due to cancel restrictions."
+        assert (status, body) == (400, {"code": -2011, "msg": message})
+        status, body = await client.signed("DELETE", "order", **which, cancelRestrictions="NEW")
+        assert (status, body["code"]) == (400, -1145)
+        await client.good("DELETE", "order", **which, cancelRestrictions="ONLY_NEW")
+        status, body = await client.signed(
+            "DELETE", "order", **which, cancelRestrictions="ONLY_NEW"
+        )
+        assert (status, body["msg"]) == (400, "Unknown order sent.")
+
+
+async def test_all_open_orders_are_cancelled_but_the_one_that_was_just_filled(
+    serve: Any, order: Any
+) -> None:
+    """The first that was filled ended it, and the rest stayed in the book."""
+    async with serve() as client:
+        for _ in range(3):
+            await client.good("POST", "order", **order())
+        client.server.venue.impose("F", FillFirst(count=1))
+        cancelled = await client.good("DELETE", "openOrders", symbol="BTCUSDT")
+        assert [each["orderId"] for each in cancelled] == [2, 3]
+        rows = client.server.venue.ledger.orders()["main"]
+        assert [row["status"] for row in rows] == ["FILLED", "CANCELED", "CANCELED"]
+
+
+async def test_cancel_of_all_happens_at_once_also_when_nobody_waits_for_it_any_more(
+    serve: Any, order: Any, wait_until: Any
+) -> None:
+    """It was one request after the other: who gave up on the first had cancelled nothing."""
+    async with serve() as client:
+        for _ in range(3):
+            await client.good("POST", "order", **order())
+        await client.impose("latency", delay="100ms", jitter="0s")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.signed("DELETE", "openOrders", symbol="BTCUSDT"), 0.05)
+        account = client.server.venue.ledger.account_of("test-key")
+        assert len(account.open_orders) == 3
+        await wait_until(lambda: len(account.open_orders) < 3)
+        assert account.open_orders == {}
+
+
+async def test_lists_begin_where_they_are_asked_to(serve: Any, wait_until: Any) -> None:
+    """From the oldest where a beginning is named, be it 0 or in microseconds (rest-api.md)."""
+    async with serve() as client:
+        before = time.time_ns() // 1000
+        for _ in range(3):
+            await client.good(
+                "POST", "order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001"
+            )
+        after = round(time.time() * 1000) + 60_000
+        view = client.server._exchange.market.symbols["BTCUSDT"]
+        await wait_until(lambda: view.count > 3)
+
+        async def first(path: str, key: str, **params: Any) -> list[int]:
+            rows = await client.good("GET", path, symbol="BTCUSDT", limit=1, **params)
+            return [row[key] for row in rows]
+
+        for start in ({"startTime": 0}, {"startTime": before}, {"startTime": before // 1000 - 1}):
+            assert await first("allOrders", "orderId", **start) == [1]
+            assert await first("myTrades", "orderId", **start) == [1]
+        for start in ({"startTime": 0}, {"fromId": 0}):
+            assert await first("aggTrades", "a", **start) == [1]
+        assert await first("allOrders", "orderId", orderId=0) == [1]
+        assert await first("myTrades", "orderId", fromId=0) == [1]
+        assert await first("allOrders", "orderId") == [3]
+        assert await first("allOrders", "orderId", startTime=after) == []
+        assert await first("allOrders", "orderId", endTime=before // 1000 - 60_000) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "code"),
+    [
+        ("myTrades", {"fromId": 1, "startTime": 1}, -1128),
+        ("myTrades", {"orderId": 1, "endTime": 1}, -1128),
+        ("myTrades", {"startTime": 1, "endTime": 86_400_002}, -1127),
+        ("allOrders", {"startTime": 1, "endTime": 86_400_002}, -1127),
+    ],
+)
+async def test_parameters_that_do_not_go_together_are_refused(
+    serve: Any, path: str, params: dict[str, int], code: int
+) -> None:
+    async with serve() as client:
+        status, body = await client.signed("GET", path, symbol="BTCUSDT", **params)
+        assert (status, body["code"]) == (400, code)
+
+
+async def test_body_of_a_get_is_not_read(serve: Any) -> None:
+    """Binance's rest-api.md: its parameters must be sent as a query string."""
+    async with (
+        serve() as client,
+        client.session.get(
+            "/api/v3/account", data=client.query(), headers={"X-MBX-APIKEY": "test-key"}
+        ) as response,
+    ):
+        assert (response.status, (await response.json())["code"]) == (400, -1102)
+
+
 async def test_id_of_an_order_is_its_own_even_when_its_client_id_is_used_again(
     serve: Any, order: Any
 ) -> None:
@@ -122,6 +260,13 @@ async def test_all_open_orders_are_cancelled_at_once(serve: Any, order: Any) -> 
         ({"price": ""}, -1102, "Mandatory parameter 'price' was not sent"),
         ({"quantity": ""}, -1102, "Mandatory parameter 'quantity' was not sent"),
         ({"quantity": "1e3"}, -1100, "Illegal characters found in parameter 'quantity'"),
+        ({"price": "30000.0000000001"}, -1111, "Parameter 'price' has too much precision."),
+        ({"stopPrice": "29000"}, -1106, "Parameter 'stopPrice' sent when not required."),
+        ({"trailingDelta": "100"}, -1106, "Parameter 'trailingDelta' sent when not required."),
+        ({"quoteOrderQty": "60"}, -1106, "Parameter 'quoteOrderQty' sent when not required."),
+        ({"type": "MARKET", "timeInForce": ""}, -1106, "Parameter 'price' sent when not"),
+        ({"icebergQty": "0.0005"}, -2010, "Iceberg orders are not supported for this symbol."),
+        ({"pegPriceType": "PRIMARY_PEG"}, -2010, "Pegged orders are not supported for this symbol"),
         ({"newClientOrderId": "ä"}, -1100, "Illegal characters found in parameter"),
         ({"recvWindow": "60001"}, -1131, "'recvWindow' must be less than 60000."),
         ({"timestamp": "1"}, -1021, "Timestamp for this request is outside of the recvWindow."),
@@ -213,6 +358,7 @@ async def test_public_endpoints_refuse_what_they_do_not_know(serve: Any) -> None
             "klines": {"symbol": "BTCUSDT", "interval": "2m"},
             "depth": {"symbol": "BTCUSDT", "limit": "0"},
             "ticker/price": {"symbols": "[1]"},
+            "ticker/24hr": {"symbols": '["BTCUSDT","BTCUSDT"]'},
             "trades": {},
         }
         answers = {path: await client.public(path, **params) for path, params in codes.items()}
@@ -220,6 +366,7 @@ async def test_public_endpoints_refuse_what_they_do_not_know(serve: Any) -> None
             "klines": (400, -1120),
             "depth": (400, -1130),
             "ticker/price": (400, -1100),
+            "ticker/24hr": (400, -1151),
             "trades": (400, -1102),
         }
         _, body = await client.public("ticker/price", symbols='["BTCUSDT","ETHUSDT"]')

@@ -260,7 +260,7 @@ async def test_flood_of_pings_to_which_nobody_reads_the_pongs_ends_the_connectio
     """Each was a task and a pong that waited to be written, without bound."""
     async with serve(tick_interval=60.0) as client:
         front = client.server.front
-        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1)
+        _, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1)
         writer.write(_WS)
         await wait_until(lambda: front.connection_ids() == ["wire-1"])
         socket = front._connections["wire-1"]

@@ -189,3 +189,20 @@ async def test_id_that_cannot_be_said_back_is_refused_and_the_connection_lives(s
         await ws.send_str('{"id": "\\ud800", "method": "ping"}')
         assert orjson.loads(await ws.receive_str())["error"]["code"] == -1135
         assert (await _ask(ws, "ping"))["status"] == 200
+
+
+async def test_cancel_bears_the_name_that_its_client_gave_it_and_each_report_its_own_number(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    """`c` and `I` of Binance's user-data-stream.md: client order id, and execution id."""
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        await _ask(ws, _SUBSCRIBE, **signed_ws())
+        await client.good("POST", "order", **order(newClientOrderId="c1"))
+        cancelled = await client.good(
+            "DELETE", "order", symbol="BTCUSDT", orderId=1, newClientOrderId="never.mind"
+        )
+        assert cancelled["clientOrderId"] == "never.mind"
+        events = [orjson.loads(await ws.receive_str())["event"] for _ in range(4)]
+        placed, cancel = (each for each in events if each["e"] == "executionReport")
+        assert (cancel["c"], cancel["C"]) == ("never.mind", "c1")
+        assert placed["I"] < cancel["I"]
