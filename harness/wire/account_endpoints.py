@@ -19,6 +19,7 @@ from harness.wire.tickets import cancel_all, cancel_one, client_id_of, meant, ti
 __all__ = ["ACCOUNT_ENDPOINTS"]
 
 _PLENTY = 1e9
+_LAST_TRADE = 10**18 - 1  # the highest id that the venue can read
 _WHICH_TRADES = ("orderId", "startTime", "endTime", "fromId")
 #: What of these may stand together, by Binance's rest-api.md.
 _TRADE_COMBINATIONS = frozenset(
@@ -148,6 +149,7 @@ async def _my_trades(exchange: Exchange, call: Call) -> Answer:
     first, order = call.number("fromId"), call.number("orderId")
     begin, end = call.window(at_most=24)
     is_oldest_first = first is not None or begin is not None
+    after = min(max(0, (first or 0) - 1), _LAST_TRADE)
 
     def form(body: Any) -> Any:  # Any: JSON
         quote = exchange.instruments[symbol].quote
@@ -159,9 +161,7 @@ async def _my_trades(exchange: Exchange, call: Call) -> Answer:
         rows = [row for row in rows if order in {None, row["orderId"]}]
         return rows[:limit] if is_oldest_first else rows[-limit:]
 
-    return await exchange.relay(
-        call, Operation.TRADES, form, symbol=symbol, after=str(max(0, (first or 0) - 1))
-    )
+    return await exchange.relay(call, Operation.TRADES, form, symbol=symbol, after=str(after))
 
 
 async def _account(exchange: Exchange, call: Call) -> Answer:

@@ -181,6 +181,7 @@ async def test_lists_begin_where_they_are_asked_to(serve: Any, wait_until: Any) 
             assert await first("aggTrades", "a", **start) == [1]
         assert await first("allOrders", "orderId", orderId=0) == [1]
         assert await first("myTrades", "orderId", fromId=0) == [1]
+        assert await first("myTrades", "orderId", fromId=10**19 - 1) == []
         assert await first("allOrders", "orderId") == [3]
         assert await first("allOrders", "orderId", startTime=after) == []
         assert await first("allOrders", "orderId", endTime=before // 1000 - 60_000) == []
