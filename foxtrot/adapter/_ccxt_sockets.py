@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from foxtrot.util.clock import Clock
 
@@ -20,8 +21,9 @@ class Sockets:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[str, int] = {}
-        self._pongs_due: dict[int, int] = {}
+        # The objects themselves: an id is given to another as soon as its first bearer is gone.
+        self._known: dict[str, Any] = {}
+        self._pongs_due: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     def has_replaced(self, clients: Mapping[str, Any]) -> bool:
         """Whether any connection is another than at the last look. Any: ccxt has no types."""
@@ -31,35 +33,42 @@ class Sockets:
     async def ping(self, clients: Mapping[str, Any]) -> bool:
         """A round trip on each open connection; False where none is open. The caller bounds it."""
         sockets = [each for each in clients.values() if each.connection]
-        await asyncio.gather(*(self._round_trip(each) for each in sockets))
+        trips = [asyncio.ensure_future(self._round_trip(each)) for each in sockets]
+        try:
+            await asyncio.gather(*trips)
+        finally:
+            for trip in trips:  # where one has failed, the others would wait for ever
+                trip.cancel()
         return bool(sockets)
 
     def _is_another(self, url: str, client: Any) -> bool:
         connection = client.connection
         if connection is None or connection.closed:
             return False
-        before, self._known[url] = self._known.get(url), id(connection)
-        return before not in {None, id(connection)}
+        before, self._known[url] = self._known.get(url), connection
+        return before is not None and before is not connection
 
     async def _round_trip(self, client: Any) -> None:
         # A pong bears no name. One that is late answers an earlier ping, which had been given up,
         # and says nothing of this one.
-        key, came_late = id(client), client.lastPong is not None
-        self._pongs_due[key] = max(0, self._pongs_due.get(key, 0) - came_late) + 1
+        came_late = client.lastPong is not None
+        self._pongs_due[client] = max(0, self._pongs_due.get(client, 0) - came_late) + 1
         client.lastPong = None
         await client.connection.ping()
-        while self._pongs_due[key]:
+        while self._pongs_due[client]:
             await self._clock.sleep(_LOOK_FOR_PONG)
             if client.lastPong is not None:
                 client.lastPong = None
-                self._pongs_due[key] -= 1
+                self._pongs_due[client] -= 1
 
 
 async def close_client(client: Any) -> None:
     """Close a ccxt client, whose sockets may wait for a goodbye that never comes."""
-    with suppress(Exception):  # one that cannot be closed is not used again either
-        async with asyncio.timeout(_GOODBYE):
-            await client.close_ws_clients()
-    client.clients.clear()
-    with suppress(Exception):
-        await client.close()
+    try:
+        with suppress(Exception):  # one that cannot be closed is not used again either
+            async with asyncio.timeout(_GOODBYE):
+                await client.close_ws_clients()
+    finally:  # also for who is cancelled meanwhile: nobody else has the client any more
+        client.clients.clear()
+        with suppress(Exception):
+            await client.close()
