@@ -11,38 +11,23 @@ import json
 from typing import Any
 
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
-from foxtrot.util.object import (
-    AccountData,
-    CancelRequest,
-    OrderData,
-    OrderRequest,
-    TickData,
-    TradeData,
-)
+from foxtrot.util.object import AccountData, OrderData, TickData, TradeData, covers
 
-__all__ = [
-    "SIDE",
-    "TIME_IN_FORCE",
-    "TYPE",
-    "UNREADABLE",
-    "CcxtBodies",
-    "Json",
-    "listed",
-    "markets_in",
-    "naming",
-]
+__all__ = ["UNREADABLE", "CcxtBodies", "Json", "listed", "markets_in"]
 
 Json = Any  # Any: whatever ccxt made of what a venue said
 
 #: What reading a body raises that lacks something or has it in the wrong form.
-UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+#: ArithmeticError: a number or a time beyond all bounds.
+UNREADABLE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
-SIDE = {Direction.LONG: "buy", Direction.SHORT: "sell"}
-TYPE = {OrderType.MARKET: "market"}
-TIME_IN_FORCE = {OrderType.FAK: "IOC", OrderType.FOK: "FOK"}
 _DIRECTION_OF = {"buy": Direction.LONG, "sell": Direction.SHORT}
 _STATUS = {
     "open": Status.NOTTRADED,
+    # Listed as open: one of a pair that waits for the other, which ccxt has no word of its own
+    # for, and one that somebody is cancelling.
+    "PENDING_NEW": Status.NOTTRADED,
+    "canceling": Status.NOTTRADED,
     "closed": Status.ALLTRADED,
     "canceled": Status.CANCELLED,
     "expired": Status.CANCELLED,
@@ -74,12 +59,15 @@ class CcxtBodies:
         raw = body.get("info") or {}
         if not body["id"]:
             raise ValueError("expected an order with an id")
-        filled = float(body.get("filled") or 0.0)
+        filled, volume = float(body["filled"]), float(body["amount"])
         status = _STATUS[body["status"]]
+        # Where a number is missing ccxt works it out of the others, down to none at all.
+        if not volume > 0 or (status is Status.ALLTRADED and not covers(filled, volume)):
+            raise ValueError(f"expected the numbers of an order, got {volume=}, {filled=}")
         if status is Status.NOTTRADED and filled > 0:
             status = Status.PARTTRADED
         return OrderData(
-            symbol=str(markets[body["symbol"]]["id"]),
+            symbol=_symbol_of(body["symbol"], markets),
             exchange=self._exchange,
             adapter_name=self._adapter_name,
             orderid=str(raw.get("origClientOrderId") or body.get("clientOrderId") or body["id"]),
@@ -87,7 +75,7 @@ class CcxtBodies:
             type=OrderType.MARKET if body.get("type") == "market" else OrderType.LIMIT,
             direction=_DIRECTION_OF[body["side"]],
             price=float(body.get("price") or 0.0),
-            volume=float(body.get("amount") or 0.0),
+            volume=volume,
             traded=filled,
             status=status,
             datetime=_utc(body.get("lastUpdateTimestamp") or body.get("timestamp")),
@@ -125,14 +113,14 @@ class CcxtBodies:
 
     def balances(self, body: Json) -> list[AccountData]:
         """The account's balances. ccxt makes an empty account of an empty reply: that is none."""
-        if "balances" not in body["info"]:
-            raise ValueError("expected balances")
+        if not isinstance(body["info"]["balances"], list):
+            raise TypeError("expected a list of balances")
         return [
             AccountData(
                 adapter_name=self._adapter_name,
                 accountid=asset,
-                balance=float(body["total"][asset] or 0),
-                frozen=float(body["used"][asset] or 0),
+                balance=float(body["total"][asset]),
+                frozen=float(body["used"][asset]),
             )
             for asset in body["total"]
         ]
@@ -158,12 +146,11 @@ def markets_in(body: Json) -> Json:
     return body
 
 
-def naming(about: OrderRequest | CancelRequest | None) -> dict[str, str]:
-    """The order that a request is about, as an error's context has it."""
-    if about is None:
-        return {}
-    orderid = about.reference if isinstance(about, OrderRequest) else about.orderid
-    return {"vt_symbol": about.vt_symbol, "client_id": orderid, "order_id": orderid}
+def _symbol_of(unified: str, markets: Json) -> str:
+    """The venue's own symbol; of one that was listed after the markets were, ccxt keeps that."""
+    if not unified:
+        raise ValueError("expected an order with a symbol")
+    return str(markets[unified]["id"] if unified in markets else unified)
 
 
 def _utc(milliseconds: Json) -> dt.datetime | None:

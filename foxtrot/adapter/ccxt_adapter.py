@@ -1,4 +1,4 @@
-"""An adapter over the real ccxt.pro client, with what that client leaves to its users.
+"""An adapter over ccxt.pro's client of Binance Spot, with what that client leaves to its users.
 
 ccxt reconnects by itself and says nothing, takes an empty reply for an order, hides Retry-After in
 a field of the client, and reports a revoked key as a rate limit. Here every new connection of its
@@ -13,23 +13,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from foxtrot.adapter._ccxt_bodies import (
-    SIDE,
-    TIME_IN_FORCE,
-    TYPE,
-    UNREADABLE,
-    CcxtBodies,
-    Json,
-    listed,
-    markets_in,
-    naming,
-)
+from foxtrot.adapter._ccxt_bodies import UNREADABLE, CcxtBodies, Json, listed, markets_in
+from foxtrot.adapter._ccxt_fills import ClientIds, Fills
+from foxtrot.adapter._ccxt_orders import naming, order_arguments, require_spoken
 from foxtrot.adapter._ccxt_sockets import Sockets, close_client
 from foxtrot.adapter._replies import check_price, unread
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
-from foxtrot.util.constants import Exchange, OrderType
+from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AdapterConnectionError,
     DataValidationError,
@@ -67,7 +59,7 @@ def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no type
 
     ccxt's own rate limiter and retries stay off: the engine has both, and must not be hidden from
     what happens. Currencies and margin markets, which ccxt would fetch with signed requests before
-    the first order, are left out.
+    the first order, are left out. `config` is ccxt's; its `options` are added to those, and win.
     """
     try:
         from ccxt import pro  # noqa: PLC0415 - the extra is needed here and nowhere else
@@ -81,18 +73,20 @@ def binance_client(config: Mapping[str, Any]) -> Any:  # Any: ccxt ships no type
         "fetchCurrencies": False,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
         "maxRetriesOnFailure": 0,
+        **config.get("options", {}),
     }
-    return pro.binance({"enableRateLimit": False, "options": options, **config})
+    return pro.binance({"enableRateLimit": False, **config, "options": options})
 
 
 class CcxtAdapter(BaseAdapter):
-    """A connection to Binance Spot through ccxt.pro; elsewhere a lost order would be sent twice.
+    """A connection to Binance Spot through ccxt.pro.
 
     Args:
         event_engine: Where pushed data goes.
         adapter_name: Its name.
         client: Makes a new ccxt.pro client; called for every connection, so that nothing of a
-            broken one is used again. It must keep `enableLastHttpResponse`, ccxt's default.
+            broken one is used again. It must be one of Binance Spot, or `connect` refuses it, and
+            keep `enableLastHttpResponse`, ccxt's default. Keys are its own: a setting has none.
         exchange: Suffix of its `vt_symbol`s.
         request_timeout: Seconds to wait for a reply, after which its outcome is unknown.
         recv_window: Seconds after its sending in which the venue still takes a request. None
@@ -126,7 +120,10 @@ class CcxtAdapter(BaseAdapter):
         self._tasks: list[asyncio.Task[None]] = []
         self._subscribed: dict[str, None] = {}
         self._sockets = Sockets(clock)
-        self._client_ids: dict[str, str] = {}
+        self._client_ids = ClientIds()
+        self._fills = Fills(
+            self._client_ids, ask=self._call, listed=self._listed, read_order=self._order
+        )
         self._connections = 0
         self._ended_connection = ""
         self._requests = 0
@@ -139,13 +136,14 @@ class CcxtAdapter(BaseAdapter):
         self._connections += 1
         self._ended_connection = self.connection_id
         self.connection_id = f"{self.adapter_name}-c{self._connections}"
-        self.status = AdapterStatus.CONNECTING
         self._client = self._make_client()
+        self.status = AdapterStatus.CONNECTING
         # Of an order's reports that arrive together ccxt hands out the last one only, and fills
         # would be lost; here each passes. Its own book of fills, which this replaces, breaks on a
         # second fill without a fee's currency, and then the stream is silent for good.
         self._client.handle_my_trade = self._push_fill
         try:
+            require_spoken(self._client, self._clock)
             await self._load_markets()
         except BaseException:
             await self.disconnect()
@@ -200,25 +198,17 @@ class CcxtAdapter(BaseAdapter):
                 self._watch(f"ticker {symbol}", self._watch_ticker(symbol, unified))
 
     async def send_order(self, request: OrderRequest) -> OrderData:
-        """Place an order under the client order id `request.reference`."""
+        """Place an order under the client order id `request.reference`.
+
+        Between two steps of the market's the price is the better one, and the volume the smaller.
+        """
         client = self._connected()
-        params: dict[str, Any] = {"newClientOrderId": request.reference}
-        if request.type is OrderType.POST_ONLY:
-            params["postOnly"] = True
-        if request.type in TIME_IN_FORCE:
-            params["timeInForce"] = TIME_IN_FORCE[request.type]
-        kind = TYPE.get(request.type, "limit")
         return await self._call(
             "order.place",
             lambda: client.create_order(
-                self._unified(request.symbol),
-                kind,
-                SIDE[request.direction],
-                request.volume,
-                None if kind == "market" else request.price,
-                params,
+                *order_arguments(self._market(request.symbol), request, self._clock)
             ),
-            self._order,
+            lambda body: self._order({**body, "clientOrderId": request.reference}),
             about=request,
         )
 
@@ -239,7 +229,7 @@ class CcxtAdapter(BaseAdapter):
             return await self._call(
                 "order.query",
                 lambda: client.fetch_order(None, self._unified(request.symbol), params),
-                self._order,
+                lambda body: self._order({**body, "clientOrderId": request.orderid}),
                 about=request,
             )
         except FoxtrotError as error:
@@ -256,15 +246,10 @@ class CcxtAdapter(BaseAdapter):
         )
 
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
-        """The account's fills after a trade id."""
-        client = self._connected()
-        params = {"fromId": int(after) + 1} if after else {}
-        bodies = await self._call(
-            "trades",
-            lambda: client.fetch_my_trades(self._unified(symbol), None, 1000, params),
-            self._listed,
-        )
-        return [await self._trade(symbol, body) for body in bodies]
+        """The account's fills after a trade id, however many; without one, the last thousand."""
+        unified = self._unified(symbol)
+        bodies = await self._fills.after(self._connected(), unified, after)
+        return [self._trade(symbol, body) for body in bodies]
 
     async def query_account(self) -> list[AccountData]:
         """The account's balances."""
@@ -278,6 +263,7 @@ class CcxtAdapter(BaseAdapter):
         *,
         about: OrderRequest | CancelRequest | None = None,
     ) -> T:
+        self.may_send()
         self._requests += 1
         name = f"{self.adapter_name}-r{self._requests}"
         token = CURRENT_REQUEST.set(name)
@@ -418,9 +404,12 @@ class CcxtAdapter(BaseAdapter):
         self.on_error(error)
 
     def _unified(self, symbol: str) -> str:
+        return str(self._market(symbol)["symbol"])
+
+    def _market(self, symbol: str) -> Json:
         for market in self._connected().markets_by_id.get(symbol, ()):
             if market.get("spot"):
-                return str(market["symbol"])
+                return market
         raise DataValidationError(
             "symbol",
             f"the venue lists no {symbol}",
@@ -433,20 +422,11 @@ class CcxtAdapter(BaseAdapter):
         # Not the client's: it may be gone by the time that its answer is read, and of an order
         # that was answered nobody may say that it was never sent.
         order = self._bodies.order(body, self._markets)
-        self._client_ids[order.venue_orderid] = order.orderid
+        self._client_ids.note(order)
         return order
 
-    async def _trade(self, symbol: str, body: Json) -> TradeData:
-        venue_orderid = str(body.get("order"))
-        if venue_orderid not in self._client_ids:
-            # A fill names the venue's number only; whose order that is, the venue has to say.
-            client = self._connected()
-            await self._call(
-                "order.query",
-                lambda: client.fetch_order(venue_orderid, self._unified(symbol)),
-                self._order,
-            )
-        orderid = self._client_ids[venue_orderid]
+    def _trade(self, symbol: str, body: Json) -> TradeData:
+        orderid = self._client_ids[str(body["order"])]
         return self._read("trades", lambda: self._bodies.trade(body, symbol, orderid))
 
     def _read(self, operation: str, read: Callable[[], T]) -> T:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from foxtrot.adapter.base_adapter import AdapterStatus
 from foxtrot.adapter.ccxt_adapter import CcxtAdapter, binance_client
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
-from foxtrot.util.errors import ErrorCategory, FoxtrotError, Outcome
+from foxtrot.util.errors import ErrorCategory, FoxtrotError, Outcome, RateLimitError
 from foxtrot.util.event import EVENT_ERROR, EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
 from foxtrot.util.object import CancelRequest, OrderRequest, SubscribeRequest
 
@@ -157,7 +158,7 @@ class TestOrders:
         async with _desk() as desk:
             await desk.watch()
             await desk.adapter.send_order(buys("mine-1", type=OrderType.MARKET, price=0.0))
-            desk.adapter._client_ids.clear()  # as after a new start
+            desk.adapter._client_ids._known.clear()  # as after a new start
             (trade,) = await desk.adapter.query_trades(SYMBOL)
             assert (trade.orderid, trade.volume) == ("mine-1", 0.01)
             assert await desk.adapter.query_trades(SYMBOL, after=trade.tradeid) == []
@@ -351,3 +352,49 @@ async def test_without_a_connection_nothing_is_sent() -> None:
         assert error.outcome is Outcome.NOT_SENT
         assert error.context["correlation_id"] == "BINANCE-c1"
         assert desk.server.venue.ledger.orders().get("main", []) == []
+
+
+async def test_options_of_the_user_are_added_to_those_that_trading_needs() -> None:
+    """They took their place: open orders could not be asked for any more."""
+    client = binance_client({"options": {"recvWindow": 5000}})
+    assert client.options["recvWindow"] == 5000
+    assert client.options["fetchMarkets"]["types"] == ["spot"]
+    assert client.options["warnOnFetchOpenOrdersWithoutSymbol"] is False
+
+
+async def test_a_client_of_another_venue_is_refused() -> None:
+    """Several lose the client order id on the way: after a lost reply the order is sent again."""
+    from ccxt import pro
+
+    made: list[Any] = []
+
+    def client() -> Any:
+        made.append(pro.okx())
+        return made[-1]
+
+    adapter = CcxtAdapter(Sink(), "OKX", client=client)
+    with pytest.raises(FoxtrotError, match="expected one of Binance Spot, got ccxt's 'okx'"):
+        await adapter.connect()
+    assert adapter.status is AdapterStatus.DISCONNECTED
+    assert made[0].closed_by_user
+
+
+async def test_between_two_requests_of_one_call_the_venue_may_want_quiet() -> None:
+    """A fill's order is asked for only where it may be: during a ban each request prolongs it."""
+    async with _desk() as desk:
+        await desk.watch()
+        await desk.adapter.send_order(buys("mine-1", type=OrderType.MARKET, price=0.0))
+        await desk.until(lambda: bool(desk.sink.of(EVENT_ORDER)))
+        desk.adapter._client_ids._known.clear()
+        asked: list[str] = []
+
+        def may_send() -> None:
+            asked.append("?")
+            if len(asked) > 1:
+                raise RateLimitError("BINANCE", retry_after=9.0)
+
+        desk.adapter.may_send = may_send
+        before = desk.adapter._requests
+        with pytest.raises(RateLimitError):
+            await desk.adapter.query_trades(SYMBOL)
+        assert desk.adapter._requests == before + 1
