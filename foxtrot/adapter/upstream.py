@@ -55,6 +55,10 @@ EnumT = TypeVar("EnumT", bound=Enum)
 # Orders remembered for the translation of ids.
 _REMEMBERED = 20_000
 
+# Seconds for which a push waits for the id that says whose it is. A send that hangs may never
+# bring one, and what others have traded must be known all the same.
+_HELD_BACK = 30.0
+
 
 class UpstreamAdapter(BaseAdapter):
     """An adapter of upstream's shape behind the interface that the engine drives.
@@ -233,9 +237,13 @@ class UpstreamAdapter(BaseAdapter):
         return await done
 
     def _crossed(self, event: Event) -> None:
-        """A push, now on the loop's thread. One that cannot be read takes no other along."""
+        """A push, now on the loop's thread."""
+        self._attempt(self._dispatch, event)
+
+    def _attempt(self, take: Callable[[Event], None], event: Event) -> None:
+        """One that cannot be read takes no other along."""
         try:
-            self._dispatch(event)
+            take(event)
         except Exception as exc:  # reading a foreign object may raise anything
             error = unread(exc, "", Outcome.NONE, self._clock)
             error.context |= {"adapter": self.adapter_name, "operation": "stream"}
@@ -252,6 +260,8 @@ class UpstreamAdapter(BaseAdapter):
         elif event.type in {EVENT_ORDER, EVENT_TRADE}:
             if self._sends_under_way and self._client_id(event.data) is None:
                 # It may be of an order whose id is on its way back from `send_order`.
+                if not self._early:
+                    asyncio.get_running_loop().call_later(_HELD_BACK, self._take_anyway)
                 self._early.append(event)
             else:
                 self._take(event)
@@ -261,13 +271,21 @@ class UpstreamAdapter(BaseAdapter):
         for event in waiting:
             self._crossed(event)
 
+    def _take_anyway(self) -> None:
+        waiting, self._early = self._early, []
+        for event in waiting:
+            self._attempt(self._take, event)
+
     def _take(self, event: Event) -> None:
         if event.type == EVENT_TRADE:
             self.on_trade(self._trade(event.data))
             return
         order = self._remember(self._order(event.data))
+        if order.orderid != order.venue_orderid:
+            self._learn(order.venue_orderid, order.orderid)  # its fills bear no reference
         self.on_order(order)
-        if order.orderid in self._heard:
+        # That more of it was filled meanwhile is no answer to a cancel.
+        if order.orderid in self._heard and not order.is_active():
             self._heard[order.orderid].set()
 
     def _stripped(self, vt_orderid: str) -> str:
@@ -276,13 +294,20 @@ class UpstreamAdapter(BaseAdapter):
     def _learn(self, venue_orderid: str, client_id: str) -> None:
         self._client_ids[venue_orderid] = client_id
         while len(self._client_ids) > _REMEMBERED:
-            del self._client_ids[next(iter(self._client_ids))]
+            ended = (number for number, own in self._client_ids.items() if not self._is_open(own))
+            del self._client_ids[next(ended, next(iter(self._client_ids)))]
 
     def _remember(self, order: OrderData) -> OrderData:
         self._orders[order.orderid] = order
         while len(self._orders) > _REMEMBERED:
-            del self._orders[next(iter(self._orders))]
+            # Not an order that rests for days, unless all do: nobody else can be asked about it.
+            ended = (each for each in self._orders if not self._is_open(each))
+            del self._orders[next(ended, next(iter(self._orders)))]
         return order
+
+    def _is_open(self, orderid: str) -> bool:
+        order = self._orders.get(orderid)
+        return order is not None and order.is_active()
 
     def _client_id(self, data: Any) -> str | None:  # Any: a foreign order or trade
         """The client order id that a push belongs to; None when it names none that is known."""

@@ -35,6 +35,7 @@ class TheirStatus(enum.Enum):
 
     SUBMITTING = "Submitting"
     NOTTRADED = "Not Traded"
+    PARTTRADED = "Part Traded"
     ALLTRADED = "All Traded"
     CANCELLED = "Cancelled"
 
@@ -387,7 +388,42 @@ async def test_order_that_carries_its_reference_needs_no_translation():
     inner.push("77", TheirStatus.NOTTRADED, reference="mine")
     inner.push("77", TheirStatus.NOTTRADED)
     await until(lambda: len(sink.of("eOrder.")) == 2)
-    assert [o.orderid for o in sink.of("eOrder.")] == ["mine", "77"]
+    assert [o.orderid for o in sink.of("eOrder.")] == ["mine", "mine"]
+
+
+async def test_fill_of_an_order_whose_id_never_came_is_booked_under_ours():
+    """The push of the order said whose it is; the fill's own would make a stranger's of it."""
+    adapter, inner, sink = made()
+    await adapter.connect()
+
+    def send_order(request):
+        inner.orders["7"] = request
+        inner.push("7", TheirStatus.NOTTRADED, reference=request.reference)
+        return ""  # as for any exception
+
+    inner.send_order = send_order
+    await adapter.send_order(order())
+    inner.fill("7")
+    await until(lambda: sink.of("eTrade."))
+    assert [trade.orderid for trade in sink.of("eTrade.")] == ["o1"]
+
+
+async def test_send_that_hangs_does_not_hide_for_ever_what_others_trade(monkeypatch):
+    """Whose it is may be told late, and then never; that it was traded counts in any case."""
+    monkeypatch.setattr("foxtrot.adapter.upstream._HELD_BACK", 0.05)
+    adapter, inner, sink = made()
+    await adapter.connect()
+    release = threading.Event()
+    inner.send_order = lambda _request: release.wait(20) and ""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await adapter.send_order(order())
+    inner.orders["9"] = order()
+    for tradeid in ("t1", "t2"):
+        inner.fill("9", tradeid)
+    await until(lambda: len(sink.of("eTrade.")) == 2)
+    assert adapter._early == []
+    release.set()
 
 
 async def test_cancel_waits_for_what_became_of_the_order():
@@ -397,6 +433,21 @@ async def test_cancel_waits_for_what_became_of_the_order():
     cancelled = await adapter.cancel_order(by_id())
     assert cancelled.status is Status.CANCELLED
     assert ("cancel", "1") in inner.calls
+
+
+async def test_fill_that_crosses_a_cancel_is_no_answer_to_it():
+    """The order is on its way out, and must not be called open."""
+    adapter, inner, _ = made()
+    await adapter.connect()
+    await adapter.send_order(order())
+    plain = inner.cancel_order
+
+    def cancel_order(request):
+        inner.push(request.orderid, TheirStatus.PARTTRADED, traded=0.4)
+        return plain(request)
+
+    inner.cancel_order = cancel_order
+    assert (await adapter.cancel_order(by_id())).status is Status.CANCELLED
 
 
 async def test_cancel_without_an_answer_times_out():
@@ -466,6 +517,24 @@ async def test_memory_of_ids_is_bounded(monkeypatch):
     for number in range(6):
         await adapter.send_order(order(f"o{number}"))
     assert len(adapter._client_ids) == len(adapter._orders) == 3
+
+
+async def test_order_that_rests_is_not_forgotten_for_those_that_have_ended(monkeypatch):
+    """It could be neither cancelled nor asked for, and its fill would be a stranger's."""
+    monkeypatch.setattr("foxtrot.adapter.upstream._REMEMBERED", 3)
+    adapter, inner, sink = made()
+    await adapter.connect()
+    await adapter.send_order(order("resting"))
+    for number in range(2, 8):
+        await adapter.send_order(order(f"o{number}"))
+        inner.push(str(number), TheirStatus.ALLTRADED, traded=1.0)
+        await until(lambda: sink.of("eOrder.")[-1].status is Status.ALLTRADED)
+    assert len(adapter._client_ids) == len(adapter._orders) == 3
+    assert [o.orderid for o in await adapter.query_open_orders()] == ["resting"]
+    inner.fill("1")
+    await until(lambda: sink.of("eTrade."))
+    assert sink.of("eTrade.")[0].orderid == "resting"
+    assert (await adapter.cancel_order(by_id("resting"))).status is Status.CANCELLED
 
 
 async def test_push_after_the_loop_has_ended_is_lost_quietly():
