@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -44,8 +45,7 @@ class SyncEngine:
         self._loop = asyncio.new_event_loop()
         self._lock = threading.Lock()
         self._calls: set[concurrent.futures.Future[Any]] = set()
-        self._report: ShutdownReport | None = None
-        self._is_closing = False
+        self._closing: concurrent.futures.Future[ShutdownReport] | None = None
         self._thread = threading.Thread(target=self._run, name="foxtrot engine", daemon=True)
         self._thread.start()
 
@@ -134,31 +134,44 @@ class SyncEngine:
     def close(self) -> ShutdownReport:
         """Interrupt every call, shut the engine down, end its thread. Again: the same report.
 
-        Takes as long as `MainEngine.close` does.
+        Takes as long as `MainEngine.close` does. Interrupted, as by Ctrl-C, it goes on by itself;
+        who calls it again waits for the rest.
         """
         _refuse_to_stop_a_loop()
         with self._lock:
-            is_first, self._is_closing = not self._is_closing, True
-            calls = tuple(self._calls)
-        if is_first:
-            for call in calls:
-                call.cancel()
-            closing = asyncio.run_coroutine_threadsafe(self.engine.close(), self._loop)
-            try:
-                self._report = closing.result()
-            finally:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+            if self._closing is None:
+                work = self._interrupt_and_close(tuple(self._calls))
+                self._closing = asyncio.run_coroutine_threadsafe(work, self._loop)
+                self._closing.add_done_callback(self._end)
+        concurrent.futures.wait([self._closing])
         self._thread.join()
-        assert self._report is not None  # the first caller waits for it before the thread ends
-        return self._report
+        return self._closing.result()
+
+    async def _interrupt_and_close(
+        self, calls: Sequence[concurrent.futures.Future[Any]]
+    ) -> ShutdownReport:
+        for call in calls:
+            call.cancel()
+        await asyncio.sleep(0)  # they learn of it first
+        return await self.engine.close()
+
+    def _end(self, _closed: concurrent.futures.Future[ShutdownReport]) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.get_loop().run_forever()
+        # Not asyncio's own Runner: that waits for the executor's threads, and in one of them the
+        # look-up of a host's name may hang for minutes.
+        asyncio.set_event_loop(self._loop)
+        with closing(self._loop):
+            try:
+                self._loop.run_forever()
+            finally:
+                self._loop.run_until_complete(_end_tasks())
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
     def _start(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         with self._lock:
-            if self._is_closing:
+            if self._closing is not None:
                 work.close()
                 raise _closed(Outcome.NOT_SENT)
             call = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -184,6 +197,13 @@ class SyncEngine:
         except BaseException:
             call.cancel()  # whoever waited is gone: by its timeout, or by Ctrl-C
             raise
+
+
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _refuse_to_stop_a_loop() -> None:

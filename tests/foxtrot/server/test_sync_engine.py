@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -219,6 +220,59 @@ def test_two_threads_may_close_it(engine):
     for thread in threads:
         thread.join()
     assert reports[0] is reports[1]
+
+
+def test_closing_that_is_interrupted_goes_on_and_can_be_waited_for_again(engine):
+    """Ctrl-C stops the waiting; orders and connections are seen to all the same."""
+    adapter, begun, release = engine.engine.get_adapter("Q"), threading.Event(), threading.Event()
+
+    async def disconnect():
+        begun.set()
+        while not release.is_set():  # noqa: ASYNC110 - it is another thread's event
+            await asyncio.sleep(0.001)
+
+    adapter.disconnect = disconnect
+
+    def interrupt():
+        begun.wait(5)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.close()
+    assert engine._thread.is_alive()
+    release.set()
+    assert engine.close().tasks == ()
+    assert not engine._thread.is_alive()
+
+
+def test_what_closing_raises_is_raised_to_all_who_close(engine):
+    plain = engine.engine.close
+
+    async def close():
+        await plain()
+        raise OSError("the log is full")
+
+    engine.engine.close = close
+    for _ in range(2):
+        with pytest.raises(OSError, match="the log is full"):
+            engine.close()
+    assert not engine._thread.is_alive()
+    engine.close = lambda: None  # the fixture's
+
+
+def test_closing_does_not_wait_for_a_look_up_that_hangs(engine):
+    """Names of hosts are looked up in threads, and a dead name server can take minutes."""
+    release = threading.Event()
+
+    async def look_up():
+        asyncio.get_running_loop().run_in_executor(None, release.wait, 20)
+
+    asyncio.run_coroutine_threadsafe(look_up(), engine._loop).result()
+    began = time.monotonic()
+    engine.close()
+    assert time.monotonic() - began < 10
+    release.set()
 
 
 def test_waiting_on_a_running_loop_is_refused(connected):
