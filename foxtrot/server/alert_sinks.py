@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
-import queue
 import threading
+import urllib.parse
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any
 import structlog
 
 from foxtrot.server.alerts import Alert
-from foxtrot.util.redaction import described, redact_text
+from foxtrot.util.redaction import described
 
 __all__ = ["ThreadedSink", "apprise_sink", "webhook_sink"]
 
@@ -30,38 +31,42 @@ class ThreadedSink:
     """
 
     def __init__(self, deliver: Callable[[Alert], object], *, capacity: int = 100) -> None:
+        if capacity < 1:
+            raise ValueError(f"expected room for at least one alert, got {capacity=}")
         self._deliver = deliver
-        self._waiting: queue.Queue[Alert | None] = queue.Queue(capacity)
+        self._capacity = capacity
+        self._waiting: deque[Alert] = deque()
+        self._is_closed = False
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="alert sink", daemon=True)
         self._thread.start()
 
     def __call__(self, alert: Alert) -> None:
-        """Put the alert in line and return at once."""
-        while True:
-            try:
-                self._waiting.put_nowait(alert)
-            except queue.Full:
-                self._drop_oldest()
-            else:
-                return
-
-    def close(self, timeout: float = 5.0) -> bool:
-        """Deliver what waits, for at most `timeout` seconds; whether all of it was delivered."""
-        with suppress(queue.Full):  # then it hangs in a delivery, and will not end in time
-            self._waiting.put(None, timeout=timeout)
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _drop_oldest(self) -> None:
-        try:
-            dropped = self._waiting.get_nowait()
-        except queue.Empty:
-            return  # the thread was quicker
+        """Put the alert in line and return at once. Raises RuntimeError after `close`."""
+        with self._changed:
+            if self._is_closed:  # nobody would deliver it, and whoever raised it has to know
+                raise RuntimeError("expected no alert after close(): nobody delivers it any more")
+            dropped = self._waiting.popleft() if len(self._waiting) == self._capacity else None
+            self._waiting.append(alert)
+            self._changed.notify()
         if dropped is not None:
             _log("alert.dropped", dropped)
 
+    def close(self, timeout: float = 5.0) -> bool:
+        """Deliver what waits, for at most `timeout` seconds; whether all of it was delivered."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _next(self) -> Alert | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            return self._waiting.popleft() if self._waiting else None
+
     def _work(self) -> None:
-        while (alert := self._waiting.get()) is not None:
+        while (alert := self._next()) is not None:
             try:
                 self._deliver(alert)
             except Exception as exc:  # the next alert may get through
@@ -77,14 +82,23 @@ def webhook_sink(
 ) -> ThreadedSink:
     """A sink that posts each alert as JSON (see `Alert.to_dict`) to an http or https address.
 
+    A redirection is not followed: behind it the alert would be a GET without a body, and the
+    headers another host's. It counts as undelivered, as does every answer but 2xx.
+
     Args:
-        url: Where to.
+        url: Where to. It is never logged: in many of them the path is the secret.
         headers: More headers, such as an authorization.
-        timeout: Seconds that one delivery may take. It is not tried again.
+        timeout: Seconds to wait for the receiver at each step. A delivery is not tried again.
         capacity: See `ThreadedSink`.
+
+    Raises:
+        ValueError: An alert could not be sent to this address, or with these headers.
     """
-    if not url.startswith(("http://", "https://")):
-        raise ValueError(f"expected an http or https address, got {url=}")
+    _check_address(url)
+    for name, value in headers.items():
+        if not _is_header(value):  # its value is not shown: it is often a secret
+            raise ValueError(f"expected a value of one line in Latin-1, got none for {name!r}")
+    opener = urllib.request.build_opener(_NoRedirection)
 
     def post(alert: Alert) -> None:
         request = urllib.request.Request(  # noqa: S310 - the scheme was checked
@@ -92,7 +106,7 @@ def webhook_sink(
             data=json.dumps(alert.to_dict()).encode(),
             headers={"Content-Type": "application/json", **headers},
         )
-        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310 - as above
+        with opener.open(request, timeout=timeout):
             pass
 
     return ThreadedSink(post, capacity=capacity)
@@ -111,9 +125,9 @@ def apprise_sink(services: Sequence[str], *, capacity: int = 100) -> ThreadedSin
             "apprise_sink needs apprise; install it with: pip install 'foxtrot-resilience[alerts]'"
         ) from exc
     receivers = apprise.Apprise()
-    for service in services:
-        if not receivers.add(service):
-            raise ValueError(f"expected URLs that apprise knows, got {redact_text(service)!r}")
+    for number, service in enumerate(services, 1):
+        if not receivers.add(service):  # it is not shown: most of them hold tokens
+            raise ValueError(f"expected URLs that apprise knows, got another as number {number}")
 
     def notify(alert: Alert) -> None:
         title = f"{alert.error.severity.value}: {alert.adapter_name or 'engine'}"
@@ -123,5 +137,35 @@ def apprise_sink(services: Sequence[str], *, capacity: int = 100) -> ThreadedSin
     return ThreadedSink(notify, capacity=capacity)
 
 
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any) -> None:  # Any: urllib's
+        """Leave it to the handler of errors."""
+
+
+def _check_address(url: str) -> None:
+    # What is wrong with it is said, and never what it is.
+    wanted = "expected an http or https address"
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no number for a port, no IPv6 address between the brackets
+        is_whole = False
+    if not is_whole:
+        raise ValueError(f"{wanted}, got one without scheme or host, or with a bad port")
+    if parts.username is not None:
+        raise ValueError(f"{wanted}, got one with a user's name; send an Authorization header")
+    if not (url.isascii() and url.isprintable()) or " " in url:
+        raise ValueError(f"{wanted}, got one with spaces or beyond ASCII; write them as %20 and so")
+
+
+def _is_header(value: str) -> bool:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return not set("\r\n\0") & set(value)
+
+
 def _log(event: str, alert: Alert, **facts: str) -> None:
-    structlog.get_logger("foxtrot.alerts").error(event, incident_id=alert.incident_id, **facts)
+    with suppress(Exception):  # the log may be what is broken, and the thread must go on
+        structlog.get_logger("foxtrot.alerts").error(event, incident_id=alert.incident_id, **facts)

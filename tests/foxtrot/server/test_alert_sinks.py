@@ -11,6 +11,7 @@ import time
 import types
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from foxtrot.server.alert_sinks import ThreadedSink, apprise_sink, webhook_sink
@@ -42,7 +43,7 @@ def test_receiver_that_hangs_is_not_felt_and_the_latest_alerts_are_kept():
 
     sink = ThreadedSink(deliver, capacity=2)
     sink(alert(0))
-    while not sink._waiting.empty():  # until the thread has taken it, and hangs
+    while sink._waiting:  # until the thread has taken it, and hangs
         time.sleep(0.001)
     before = time.perf_counter()
     with capture_logs() as logs:
@@ -90,6 +91,57 @@ def test_delivery_whose_error_cannot_describe_itself_ends_no_sink(odd):
     assert taken == ["incident-2"]
 
 
+def test_log_that_is_broken_ends_no_sink():
+    """Nor does the thread: all later alerts would be lost, and `close` called them delivered."""
+
+    def broken(*_record):
+        raise ValueError("I/O operation on closed file")
+
+    taken = []
+
+    def deliver(a):
+        if a.incident_id == "incident-1":
+            raise ConnectionError
+        taken.append(a.incident_id)
+
+    structlog.configure(processors=[broken])
+    try:
+        sink = ThreadedSink(deliver)
+        sink(alert(1))
+        sink(alert(2))
+        assert sink.close()
+    finally:
+        structlog.reset_defaults()
+    assert taken == ["incident-2"]
+
+
+def test_alert_after_closing_is_refused():
+    """Taken, it would wait for ever, and nobody would write it to the log instead."""
+    sink = ThreadedSink(lambda _alert: None)
+    assert sink.close()
+    with pytest.raises(RuntimeError, match="after close"):
+        sink(alert())
+
+
+def test_flood_does_not_keep_a_sink_from_closing():
+    release = threading.Event()
+    sink = ThreadedSink(lambda _alert: release.wait(5), capacity=1)
+    sink(alert(0))
+    while sink._waiting:
+        time.sleep(0.001)
+    assert not sink.close(timeout=0.01)
+    for number in range(3):
+        with pytest.raises(RuntimeError):
+            sink(alert(number))
+    release.set()
+    assert sink.close()
+
+
+def test_sink_without_room_is_refused():
+    with pytest.raises(ValueError, match="capacity=0"):
+        ThreadedSink(print, capacity=0)
+
+
 @pytest.fixture
 def receiver():
     """An HTTP server on this machine, and what it got."""
@@ -99,6 +151,12 @@ def receiver():
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append((self.path, dict(self.headers), json.loads(body)))
+            self.send_response(301 if self.path == "/moved" else 204)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def do_GET(self):
+            got.append((self.path, dict(self.headers), None))
             self.send_response(204)
             self.end_headers()
 
@@ -126,9 +184,53 @@ def test_webhook_posts_the_alert_as_json(receiver):
     assert body == alert().to_dict() | {"error": body["error"]}
 
 
-def test_webhook_takes_http_addresses_only():
-    with pytest.raises(ValueError, match="expected an http or https address"):
-        webhook_sink("file:///etc/passwd")
+def test_webhook_is_not_redirected(receiver):
+    """There the alert would be an empty GET that succeeds, and the credentials another's."""
+    url, got = receiver
+    sink = webhook_sink(f"{url}/moved", headers={"Authorization": "Bearer x"})
+    with capture_logs() as logs:
+        sink(alert())
+        assert sink.close()
+    assert [path for path, _, _ in got] == ["/moved"]
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("alert.undelivered", "HTTPError: HTTP Error 301: Moved Permanently")
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/s3cret",
+        "hooks.example.com/s3cret",
+        "https:///s3cret",
+        "https://user:s3cret@hooks.example.com/",
+        "https://hooks.example.com:s3cret/",
+        "https://[s3cret/",
+        "https://hooks.example.com/s3cret token",
+        "https://hooks.example.com/s3cret\n",
+        "https://hooks.example.com/s3creté",
+    ],
+)
+def test_webhook_refuses_what_no_alert_can_be_sent_to_and_does_not_tell_it(url):
+    """At once, not at the first alert; and who reads the log is not who may post there."""
+    with pytest.raises(ValueError, match="expected an http or https address") as caught:
+        webhook_sink(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["s3cret\n", "s3cret\0", "s3cret☃"])
+def test_webhook_refuses_headers_that_cannot_be_sent(value):
+    with pytest.raises(ValueError, match="'X-Token'") as caught:
+        webhook_sink("https://hooks.example.com/", headers={"X-Token": value})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_webhook_takes_a_scheme_in_capitals(receiver):
+    url, got = receiver
+    sink = webhook_sink(url.replace("http", "HTTP"))
+    sink(alert())
+    assert sink.close()
+    assert len(got) == 1
 
 
 def test_apprise_is_an_extra():
@@ -176,5 +278,6 @@ def test_apprise_notifies_with_what_happened_and_what_to_do(apprise):
 
 
 def test_apprise_refuses_what_it_does_not_know(apprise):
-    with pytest.raises(ValueError, match="expected URLs that apprise knows"):
-        apprise_sink(["nonsense"])
+    with pytest.raises(ValueError, match="apprise knows, got another as number 2") as caught:
+        apprise_sink(["json://localhost", "xoxb-s3cret"])
+    assert "s3cret" not in str(caught.value)
