@@ -7,6 +7,7 @@ breaker has counted it already.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TypeAlias
 
 from foxtrot.server.connection import AdapterConnection
@@ -75,6 +76,11 @@ def _connections(engine: MainEngine) -> tuple[AdapterConnection, ...]:
     return tuple(engine.connections.values())  # in C, and therefore at one instant
 
 
+def _breakers_of(engine: MainEngine) -> Iterator[CircuitBreaker]:
+    for connection in _connections(engine):
+        yield from connection.guard.breakers.values()
+
+
 _OF_BREAKERS: dict[Instrument, Callable[[CircuitBreaker], Iterable[Reading]]] = {
     BREAKER_STATE: _states,
     BREAKER_CALLS: _calls,
@@ -92,6 +98,21 @@ _OF_ENGINES: dict[Instrument, Callable[[MainEngine], Iterable[Reading]]] = {
 READ = (*_OF_BREAKERS, *_OF_ENGINES)
 
 
+class _Unless:
+    """Hands records on to a listener, by whose name it goes, unless something else does."""
+
+    def __init__(self, is_done: Callable[[], bool], listener: Callable[[object], None]) -> None:
+        self._is_done = is_done
+        self._listener = listener
+
+    def __call__(self, record: object) -> None:
+        if not self._is_done():
+            self._listener(record)
+
+    def __repr__(self) -> str:
+        return repr(self._listener)
+
+
 class Sources:
     """Who is watched. May be read in any thread: what it reads is whole at every instant."""
 
@@ -101,7 +122,8 @@ class Sources:
     def watch(self, listener: Callable[[object], None], sources: Iterable[Source]) -> None:
         """Hand the sources' records to `listener`, and read them from now on.
 
-        A source that is watched already is left as it is: it would be counted twice.
+        A source that is watched already is left as it is: it would be counted twice. So would be
+        a part of an engine that is watched too, now or later: it is heard through the engine.
 
         Raises:
             TypeError: a source is none.
@@ -113,8 +135,15 @@ class Sources:
                     f"got {source!r}; a retry takes the listener itself, as listeners=[...]"
                 )
             if not any(source is each for each in self._watched):
-                source.add_listener(listener)
+                source.add_listener(_Unless(partial(self._is_part, source), listener))
                 self._watched.append(source)
+
+    def _is_part(self, source: Source) -> bool:
+        """Whether an engine that is watched brings it."""
+        return any(
+            source is engine.error_recovery or any(source is each for each in _breakers_of(engine))
+            for engine in self._engines()
+        )
 
     def read(self, instrument: Instrument) -> dict[tuple[str, ...], float]:
         """What it shows now, by label values. Things of one name are added up."""
@@ -132,10 +161,11 @@ class Sources:
                 yield from _OF_ENGINES[instrument](engine)
 
     def _breakers(self) -> Iterator[CircuitBreaker]:
-        yield from (each for each in self._watched if isinstance(each, CircuitBreaker))
+        for each in self._watched:
+            if isinstance(each, CircuitBreaker) and not self._is_part(each):
+                yield each
         for engine in self._engines():
-            for connection in _connections(engine):
-                yield from connection.guard.breakers.values()
+            yield from _breakers_of(engine)
 
     def _engines(self) -> Iterator[MainEngine]:
         return (each for each in self._watched if isinstance(each, MainEngine))

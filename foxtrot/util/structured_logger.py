@@ -58,7 +58,9 @@ class StructuredLogger:
         the context's `exception`. A message given by keyword is the message too.
         """
         with suppress(Exception):  # a broken log must not break an order
-            self._write(_level_number(level), message or context.pop("message", ""), context)
+            if message is None or (isinstance(message, str) and not message):
+                message = context.pop("message", "")  # not by its truth, which an array has not
+            self._write(_level_number(level), message, context)
 
     def debug(self, message: object = "", /, **context: Any) -> None:
         """Write a record at DEBUG."""
@@ -138,9 +140,12 @@ class StructuredLogger:
             "level": level_name,
             "logger": self.name,
             "message": str(jsonable(message)),
-            "context": jsonable(merged),
         }
-        return str(_render(None, level_name, record))
+        try:
+            return str(_render(None, level_name, {**record, "context": jsonable(merged)}))
+        except Exception as exc:  # such as a number of 5,000 digits; what happened is told still
+            context = {"<unwritable context>": type(exc).__name__}
+            return str(_render(None, level_name, {**record, "context": context}))
 
 
 def _level_number(level: int | str) -> int:

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from foxtrot.server.alerts import log_sink
 from foxtrot.server.engine import MainEngine
+from foxtrot.server.policy import Lane
 from foxtrot.telemetry.prometheus import PrometheusListener
 from foxtrot.util.circuit_breaker import CircuitBreaker, CircuitBreakerOpenError
 from foxtrot.util.errors import (
@@ -413,6 +414,30 @@ class TestEngine:
              'adapter_switches_total{adapter="ALPHA"} 1'],
             [away, other, 'adapter_switches_total{adapter="ALPHA"} 2'],
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_part_of_it_that_is_watched_too_is_counted_once(
+        self, virtually, metrics, registry, order
+    ) -> None:
+        """Each record came twice, and two breakers were shown where there is one."""
+
+        async def body(loop: Any) -> list[str]:
+            bench = Bench(loop)
+            breaker = bench.connection.guard.breakers[Lane.ORDERS]
+            metrics.watch(*[bench.engine, breaker, bench.engine.error_recovery][::order])
+            await bench.start()
+            breaker.force_open()
+            bench.link.drop(reset, code=1006, outcome="reset")
+            await bench.clock.sleep(60)
+            await bench.stop()
+            return shown(registry, "breaker_state", "breaker_transitions", "recovery_results")
+
+        assert [each for each in virtually(body) if "closed" not in each or "to_state" in each] == [
+            'breaker_state{breaker="ALPHA.orders",state="open"} 1',
+            'breaker_transitions_total{breaker="ALPHA.orders",'
+            'from_state="closed",to_state="open"} 1',
+            'recovery_results_total{adapter="ALPHA",category="connection",result="succeeded"} 1',
+        ]
 
     def test_an_adapter_that_never_connected_is_not_ready(
         self, virtually, metrics, registry

@@ -423,6 +423,30 @@ def test_a_handler_that_raises_is_not_felt(
         raise KeyError
 
 
+def test_a_message_without_a_truth_is_a_message(log: StructuredLogger, lines: Lines) -> None:
+    """An array has none: asked for it, it raises, and the record was lost."""
+
+    class Array:
+        def __bool__(self) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+        def __str__(self) -> str:
+            return "[1 2]"
+
+    log.info(Array(), a=1)
+    log.info(0)
+    assert lines.story() == [("INFO", "[1 2]", {"a": 1}), ("INFO", "0", {})]
+
+
+def test_a_context_that_cannot_be_written_takes_no_message_along(
+    log: StructuredLogger, lines: Lines
+) -> None:
+    """Such as a number with more digits than Python writes."""
+    log.error("order.lost", size=10**5000)
+    context = {"<unwritable context>": "ValueError"}
+    assert lines.story() == [("ERROR", "order.lost", context)]
+
+
 def test_a_record_that_cannot_be_made_is_not_felt(
     log: StructuredLogger, lines: Lines, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
