@@ -142,6 +142,8 @@ class CcxtAdapter(BaseAdapter):
         # would be lost; here each passes. Its own book of fills, which this replaces, breaks on a
         # second fill without a fee's currency, and then the stream is silent for good.
         self._client.handle_my_trade = self._push_fill
+        # It forgets the account's stream, and lets those who wait for its reports wait for ever.
+        self._client.handle_event_stream_terminated = self._stream_ended
         try:
             require_spoken(self._client, self._clock)
             await self._load_markets()
@@ -383,15 +385,23 @@ class CcxtAdapter(BaseAdapter):
             await self._clock.sleep(_LOOK_EVERY)
             if self._sockets.has_replaced(self._client.clients):
                 # What was pushed in between is gone: only a new start brings it back.
-                self._lost(
-                    AdapterConnectionError(
-                        self.adapter_name,
-                        "the client replaced a stream's connection without a word",
-                        outcome=Outcome.NONE,
-                        clock=self._clock,
-                        context={"operation": "stream", "code": "replaced"},
-                    )
+                self._stream_lost(
+                    "the client replaced a stream's connection without a word", "replaced"
                 )
+
+    def _stream_ended(self, _socket: Any, _event: Json) -> None:
+        self._stream_lost("the venue ended the user stream", "expired")
+
+    def _stream_lost(self, reason: str, code: str) -> None:
+        self._lost(
+            AdapterConnectionError(
+                self.adapter_name,
+                reason,
+                outcome=Outcome.NONE,
+                clock=self._clock,
+                context={"operation": "stream", "code": code},
+            )
+        )
 
     def _lost(self, error: FoxtrotError) -> None:
         self.status = AdapterStatus.DISCONNECTED

@@ -221,6 +221,16 @@ class TestStreams:
             assert error.context["correlation_id"] == "BINANCE-c1"
             assert not desk.adapter.connected
 
+    async def test_a_user_stream_that_the_venue_ends_is_told(self) -> None:
+        """ccxt tells nobody who waits for orders: they wait for ever, on a socket that is open."""
+        async with _desk() as desk:
+            await desk.watch()
+            desk.server.conductor.impose({"kind": "session_expired", "variant": "told"})
+            await desk.until(lambda: bool(desk.sink.of(EVENT_ERROR)))
+            (error,) = desk.sink.of(EVENT_ERROR)
+            assert (error.category, error.context["code"]) == (ErrorCategory.CONNECTION, "expired")
+            assert not desk.adapter.connected
+
     async def test_connecting_anew_ends_what_is_left_of_the_earlier_connection(self) -> None:
         """Also without a disconnect in between: its client is closed, and its streams are."""
         async with _desk() as desk:
