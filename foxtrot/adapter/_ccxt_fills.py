@@ -66,12 +66,17 @@ class Fills:
         self._listed = listed
         self._read_order = read_order
 
-    async def after(self, client: Any, symbol: str, tradeid: str) -> list[Json]:  # Any: ccxt's
+    async def after(
+        self,
+        client: Any,  # Any: ccxt's
+        symbol: str,
+        tradeid: str,
+    ) -> list[tuple[Json, str]]:
         """Those later than a trade id, oldest first; without one, the last thousand.
 
-        The ids of their orders are known then.
+        Each comes with the client id of its order.
         """
-        fills: list[Json] = []
+        fills: list[tuple[Json, str]] = []
         while True:
             since = {"fromId": int(tradeid) + 1} if tradeid else {}
             page = await self._ask(
@@ -79,8 +84,8 @@ class Fills:
                 partial(client.fetch_my_trades, symbol, None, _PAGE, since),
                 self._in_order,
             )
-            await self._identify(client, symbol, {str(body["order"]) for body in page})
-            fills += page
+            names = await self._names(client, symbol, {str(body["order"]) for body in page})
+            fills += [(body, names[str(body["order"])]) for body in page]
             if len(page) < _PAGE:
                 return fills
             tradeid = str(page[-1]["id"])
@@ -92,26 +97,41 @@ class Fills:
             int(body["order"])  # raises for one that names no order
         return page
 
-    async def _identify(self, client: Any, symbol: str, numbers: Iterable[str]) -> None:
-        """After a new start all of a thousand may be unknown: one by one they would take too long.
+    async def _names(self, client: Any, symbol: str, numbers: set[str]) -> dict[str, str]:
+        """The client ids of orders.
 
-        Longer than anybody waits for them, and the next attempt begins anew.
+        After a new start a thousand may be unknown. Looked up one by one, they take longer than
+        anybody waits for them.
         """
-        unknown = sorted((each for each in numbers if each not in self._ids), key=int)
-        if len(unknown) > _AS_DEAR_AS_A_LIST:
+        names = {each: self._ids[each] for each in numbers if each in self._ids}
+        unknown, found = _sorted(numbers - names.keys()), _AS_DEAR_AS_A_LIST
+        # As long as the lists bring more than the same weight of look-ups: orders that were never
+        # filled are listed as well.
+        while len(unknown) > _AS_DEAR_AS_A_LIST <= found:
             since = {"orderId": int(unknown[0])}
-            await self._ask(
+            orders = await self._ask(
                 "order.query",
                 partial(client.fetch_orders, symbol, None, _PAGE, since),
-                self._note_all,
+                partial(self._those_of, frozenset(unknown)),
             )
+            names |= {order.venue_orderid: order.orderid for order in orders}
+            before, unknown = unknown, _sorted(numbers - names.keys())
+            found = len(before) - len(unknown)
         for number in unknown:
-            if number not in self._ids:
-                await self._ask(
-                    "order.query", partial(client.fetch_order, number, symbol), self._read_order
-                )
+            order = await self._ask(
+                "order.query", partial(client.fetch_order, number, symbol), self._read_order
+            )
+            names[number] = order.orderid
+        return names
 
-    def _note_all(self, bodies: Json) -> None:
+    def _those_of(self, numbers: frozenset[str], bodies: Json) -> list[OrderData]:
+        orders = []
         for body in self._listed(bodies):
             with suppress(*UNREADABLE):  # then it is asked for by itself
-                self._read_order(body)
+                if str(body["id"]) in numbers:
+                    orders.append(self._read_order(body))
+        return orders
+
+
+def _sorted(numbers: Iterable[str]) -> list[str]:
+    return sorted(numbers, key=int)

@@ -250,8 +250,8 @@ class CcxtAdapter(BaseAdapter):
     async def query_trades(self, symbol: str, *, after: str = "") -> list[TradeData]:
         """The account's fills after a trade id, however many; without one, the last thousand."""
         unified = self._unified(symbol)
-        bodies = await self._fills.after(self._connected(), unified, after)
-        return [self._trade(symbol, body) for body in bodies]
+        fills = await self._fills.after(self._connected(), unified, after)
+        return [self._trade(symbol, body, orderid) for body, orderid in fills]
 
     async def query_account(self) -> list[AccountData]:
         """The account's balances."""
@@ -435,8 +435,7 @@ class CcxtAdapter(BaseAdapter):
         self._client_ids.note(order)
         return order
 
-    def _trade(self, symbol: str, body: Json) -> TradeData:
-        orderid = self._client_ids[str(body["order"])]
+    def _trade(self, symbol: str, body: Json, orderid: str) -> TradeData:
         return self._read("trades", lambda: self._bodies.trade(body, symbol, orderid))
 
     def _read(self, operation: str, read: Callable[[], T]) -> T:

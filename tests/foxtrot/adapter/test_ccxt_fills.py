@@ -15,8 +15,9 @@ pytestmark = pytest.mark.asyncio
 class Account:
     """An account at the venue, and what it was asked; every order has one fill of its number."""
 
-    def __init__(self, count: int, *, garbled: int = 0) -> None:
-        self.fills = range(1, count + 1)
+    def __init__(self, count: int, *, garbled: int = 0, every: int = 1) -> None:
+        self.fills = range(1, count + 1, every)
+        self.orders = range(1, count + 1)
         self.garbled = garbled
         self.ids = ClientIds()
         self.asked: list[tuple[object, ...]] = []
@@ -48,7 +49,7 @@ class Account:
 
     async def fetch_orders(self, symbol, _since, limit, params):
         self.asked.append(("orders", params["orderId"]))
-        numbers = [n for n in self.fills if n >= params["orderId"]][:limit]
+        numbers = [n for n in self.orders if n >= params["orderId"]][:limit]
         return [{"id": n, "garbled": n == self.garbled} for n in numbers]
 
     async def fetch_order(self, number, symbol):
@@ -56,7 +57,9 @@ class Account:
         return {"id": number}
 
     async def after(self, tradeid: str) -> list[str]:
-        return [body["id"] for body in await self.of.after(self, "S", tradeid)]
+        fills = await self.of.after(self, "S", tradeid)
+        assert [name for _, name in fills] == [f"mine-{body['id']}" for body, _ in fills]
+        return [body["id"] for body, _ in fills]
 
 
 async def test_more_than_one_page_is_fetched_in_order_and_without_an_end_in_between() -> None:
@@ -72,9 +75,18 @@ async def test_many_orders_are_identified_by_one_list() -> None:
     account = Account(900)
     await account.after("")
     assert account.asked == [("trades", None), ("orders", 1)]
-    assert account.ids["900"] == "mine-900"
     await account.after("899")
     assert account.asked[2:] == [("trades", 900)]
+
+
+async def test_where_few_orders_were_filled_lists_go_on_while_they_are_worth_it() -> None:
+    """A list costs the venue as much as five look-ups."""
+    often, seldom = Account(3000, every=50), Account(6000, every=400)
+    await often.after("")
+    assert often.asked[1:] == [("orders", 1), ("orders", 1001), ("orders", 2001)]
+    await seldom.after("")
+    assert seldom.asked[1:3] == [("orders", 1), ("order", "1201")]
+    assert len(seldom.asked) == 2 + 12
 
 
 async def test_few_are_looked_up_one_by_one_and_so_is_what_the_list_garbles() -> None:
@@ -83,7 +95,16 @@ async def test_few_are_looked_up_one_by_one_and_so_is_what_the_list_garbles() ->
     await garbled.after("")
     assert few.asked[1:] == [("order", "1"), ("order", "2")]
     assert garbled.asked[1:] == [("orders", 1), ("order", "7")]
-    assert garbled.ids["7"] == "mine-7"
+
+
+async def test_fills_are_named_however_little_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was known when it was asked for may be forgotten for what is found meanwhile."""
+    monkeypatch.setattr(_ccxt_fills, "_REMEMBERED", 3)
+    account = Account(1500)
+    account.read({"id": 1})
+    assert len(await account.after("0")) == 1500
 
 
 async def test_memory_of_ids_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
