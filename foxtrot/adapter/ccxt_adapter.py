@@ -89,8 +89,9 @@ class CcxtAdapter(BaseAdapter):
             keep `enableLastHttpResponse`, ccxt's default. Keys are its own: a setting has none.
         exchange: Suffix of its `vt_symbol`s.
         request_timeout: Seconds to wait for a reply, after which its outcome is unknown.
-        recv_window: Seconds after its sending in which the venue still takes a request. None
-            where the venue has no such bound, so that a lost order is never sent again.
+        recv_window: Seconds after its sending in which the venue still takes a request; where the
+            client's own `recvWindow` is longer, that one counts. None: without bound, so that a
+            lost order is never sent again.
         clock: Time.
     """
 
@@ -146,6 +147,9 @@ class CcxtAdapter(BaseAdapter):
         self._client.handle_event_stream_terminated = self._stream_ended
         try:
             require_spoken(self._client, self._clock)
+            if self.request_lifetime is not None:
+                window = float(self._client.options.get("recvWindow") or 0.0) / 1000
+                self.request_lifetime = max(self.request_lifetime, window)
             await self._load_markets()
         except BaseException:
             await self.disconnect()

@@ -372,6 +372,24 @@ async def test_options_of_the_user_are_added_to_those_that_trading_needs() -> No
     assert client.options["warnOnFetchOpenOrdersWithoutSymbol"] is False
 
 
+@pytest.mark.parametrize(("milliseconds", "lifetime"), [(60_000, 60.0), (5_000, 10.0)])
+async def test_a_request_lives_as_long_as_the_client_lets_it(
+    milliseconds: int, lifetime: float
+) -> None:
+    """Taken for dead after ten seconds, an order that was lost is sent again and may come twice."""
+    async with _desk() as desk:
+        plain = desk.adapter._make_client
+
+        def patient() -> Any:
+            client = plain()
+            client.options["recvWindow"] = milliseconds
+            return client
+
+        desk.adapter._make_client = patient
+        await desk.adapter.connect()
+        assert desk.adapter.request_lifetime == lifetime
+
+
 async def test_a_client_of_another_venue_is_refused() -> None:
     """Several lose the client order id on the way: after a lost reply the order is sent again."""
     from ccxt import pro
