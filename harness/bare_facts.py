@@ -153,10 +153,12 @@ def _dark(events: tuple[Event, ...]) -> float:
 
 
 def _lights(events: tuple[Event, ...]) -> Iterator[float]:
-    """When prices came, and when nobody looked any more."""
+    """When trading began, when prices came, and when nobody looked any more."""
+    has_begun = False
     for event in events:
-        if event.kind == "client.tick":
+        if event.kind == "client.tick" or (event.kind == "client.invoke" and not has_begun):
+            has_begun = True
             yield event.t
-        elif event.kind == "client.final_order":
+        elif event.kind in {"client.final_order", "run.end"}:
             yield event.t
             return

@@ -5,6 +5,7 @@ Read as strictly as scenarios are: every mistake at once, each with its line and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def load_manifest(
     """
     findings = Findings(str(path))
     raw = read_document(path, findings)
+    if not raw and (problems := findings.problems()):
+        raise ScenarioError(problems)  # of a file that cannot be read, nothing else is known
     _check_keys(raw, (), _KEYS, findings)
     mix = _scenarios(raw.get("mix"), path.parent, findings)
     kinds = _kinds(raw.get("kinds"), catalogue, findings)
@@ -86,6 +89,8 @@ def _frequency(raw: Any, where: Keys, findings: Findings) -> Frequency:  # Any: 
     if not isinstance(raw, dict):
         findings.mistake(where, raw, Mistake("keys with values"))
         raw = {}
+    elif not raw:
+        findings.add(where, f"expected the keys {', '.join(_KIND_KEYS)} in {where[-1]!r}")
     else:
         _check_keys(raw, where, _KIND_KEYS, findings)
     rate, basis, why, sources = (raw.get(key) for key in _KIND_KEYS)
@@ -107,7 +112,7 @@ def _frequency(raw: Any, where: Keys, findings: Findings) -> Frequency:  # Any: 
 
 
 def _is_rate(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _is_text(value: object) -> bool:

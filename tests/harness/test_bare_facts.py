@@ -119,3 +119,10 @@ def test_exceptions_are_counted_by_name() -> None:
         "client.error", "stream", "ExchangeError"
     )
     assert told.facts().errors == {"ExchangeError": 1, "NetworkError": 2}
+
+
+def test_who_never_saw_a_price_was_in_the_dark_all_the_time() -> None:
+    """From the first order on; and up to the end of the run where there was none."""
+    told = Told().at(2.0).asks("i1").at(5.0).asks("i2").at(60.0).believes("i1", 0.0)
+    assert told.facts().dark == 58.0
+    assert Told().at(3.0).add("client.tick", age=0.1).at(40.0).add("run.end").facts().dark == 37.0

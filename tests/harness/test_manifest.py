@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,23 @@ def test_the_shipped_manifest_is_sound_and_justifies_every_kind():
         for occurrence in scenario.occurrences(random.Random(scenario.seed))
     }
     assert used == set(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{}", "expected the keys per_month, basis, why, sources in 'disconnect'"),
+        ("{per_month: .inf}", "expected a number above zero, per_month=inf"),
+        ("{per_month: 1e400}", "expected a number above zero, per_month=inf"),
+    ],
+)
+def test_a_kind_is_not_justified_by_nothing_nor_by_an_infinity(load, entry, message):
+    """The shares of the mix would be of infinity, which no report can hold."""
+    with pytest.raises(ScenarioError, match=re.escape(message)):
+        load(f"mix: [small]\nkinds:\n  disconnect: {entry}\n")
+
+
+def test_of_a_file_that_cannot_be_read_only_that_is_said(load):
+    with pytest.raises(ScenarioError) as caught:
+        load("- a list\n")
+    assert len(caught.value.problems) == 1
