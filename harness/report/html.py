@@ -101,17 +101,25 @@ def _answers(run: RunResult) -> list[_Answer]:
 def _downtime(run: RunResult) -> _Answer:
     question = "How long were we down?"
     incidents = [incident for s in run.scenarios for incident in s.timeline.incidents]
-    if not incidents:
+    spans = [down.end - down.begin for s in run.scenarios for down in s.timeline.downtimes]
+    if not incidents and not spans:
         return _Answer(question, "Not tested", "no fault had an effect", "inconclusive")
     left = sum(incident.restored is None for incident in incidents)
-    note = f"{wording.count(len(incidents), 'incident')}, "
-    note += f"{left} not restored" if left else "every one restored"
-    spans = [down.end - down.begin for s in run.scenarios for down in s.timeline.downtimes]
-    verdict = "fail" if left else "pass"
+    note = wording.count(len(incidents), "incident")
+    note += f", {left} not restored" if left else ", every one restored" if incidents else ""
     if not spans:
-        return _Answer(question, "At no time", note, verdict)
+        return _Answer(question, "At no time", note, _restoring(run))
     note = f"at a stretch, {wording.seconds(sum(spans))} in all; {note}"
-    return _Answer(question, wording.seconds(max(spans)), note, verdict)
+    return _Answer(question, wording.seconds(max(spans)), note, _restoring(run))
+
+
+def _restoring(run: RunResult) -> str:
+    """Fail where an incident lasts; what was stopped half way may only not have had the time."""
+    lasting = [s for s in run.scenarios if any(i.restored is None for i in s.timeline.incidents)]
+    if lasting and all(scenario.verdict == "inconclusive" for scenario in lasting):
+        return "inconclusive"
+    has_cause = all(s.timeline.incidents for s in run.scenarios if s.timeline.downtimes)
+    return "fail" if lasting or not has_cause else "pass"
 
 
 def _books(run: RunResult) -> _Answer:

@@ -2,7 +2,8 @@
 
 A failed check is a `failure`. An inconclusive one is an `error`, not `skipped`: CI shows skipped
 cases as green, and a check that could not be made has proved nothing; the run's exit code is 3,
-not 0. `skipped` is what the scenario did not mean to put to the test. Each suite ends with a case
+not 0. `skipped` is what the scenario did not mean to put to the test, and a miss among so few
+that only all scenarios together can judge it. Each suite ends with a case
 named `verdict`, which carries the reasons, also those that belong to no single check, so that a
 suite is red exactly when its scenario is not a pass.
 """
@@ -47,7 +48,7 @@ def _scenario_suite(scenario: ScenarioResult) -> ET.Element:
         ET.SubElement(properties, "property", {"name": name, "value": text})
     cases = [
         *_invariant_cases(scenario.name, scenario.invariants),
-        *_metric_cases(scenario.name, scenario.metrics, scenario.unexercised),
+        *_metric_cases(scenario.name, scenario.metrics, _weightless(scenario)),
         _verdict_case(scenario.name, scenario.verdict, scenario.reasons),
     ]
     return _filled(suite, cases, duration=scenario.virtual_seconds)
@@ -56,7 +57,7 @@ def _scenario_suite(scenario: ScenarioResult) -> ET.Element:
 def _pooled_suite(run: RunResult) -> ET.Element:
     name = "all scenarios"
     cases = [
-        *_metric_cases(name, run.metrics, wording.excused_of(run)),
+        *_metric_cases(name, run.metrics, _untried(run.metrics, wording.excused_of(run))),
         _verdict_case(name, run.verdict, (*run.reasons, f"reproduce: {run.command}")),
     ]
     return _filled(ET.Element("testsuite", {"name": name}), cases, duration=0.0)
@@ -86,7 +87,7 @@ def _invariant_cases(suite: str, checks: Sequence[InvariantResult]) -> Iterator[
 
 
 def _metric_cases(
-    suite: str, metrics: Sequence[MetricResult], unexercised: frozenset[str]
+    suite: str, metrics: Sequence[MetricResult], skipped: frozenset[str]
 ) -> Iterator[_Case]:
     for metric in metrics:
         message = (
@@ -95,8 +96,18 @@ def _metric_cases(
         )
         if wording.why(metric):
             message += f": {wording.why(metric)}"
-        tag = _tag(metric.verdict, exercised=not wording.is_excused(metric, unexercised))
+        tag = _tag(metric.verdict, exercised=metric.name not in skipped)
         yield _case(f"{suite}.metrics", metric.name, tag, message=message)
+
+
+def _weightless(scenario: ScenarioResult) -> frozenset[str]:
+    """The metrics that do not bear on the scenario's own verdict."""
+    few = {metric.name for metric in scenario.metrics if metric.details.get("too_few")}
+    return _untried(scenario.metrics, scenario.unexercised) | few
+
+
+def _untried(metrics: Sequence[MetricResult], excused: frozenset[str]) -> frozenset[str]:
+    return frozenset(each.name for each in metrics if wording.is_excused(each, excused))
 
 
 def _stated(check: InvariantResult) -> str:

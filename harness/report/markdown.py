@@ -37,7 +37,7 @@ def report_markdown(run: RunResult, pairs: Sequence[Parity] = ()) -> str:
         _fenced(run.command),
         *_bullets(run.reasons),
         "",
-        *_metrics_table(run.metrics),
+        *_metrics_table(run),
         "",
         f"<sub>{_text(wording.gate(run))}</sub>",
         "",
@@ -64,11 +64,12 @@ def _bounded(head: str, sections: Sequence[str], folded: str) -> str:
     return "\n".join(parts)
 
 
-def _metrics_table(metrics: Sequence[MetricResult]) -> list[str]:
+def _metrics_table(run: RunResult) -> list[str]:
+    excused = wording.excused_of(run)
     rows = ["| | Metric | Value | Target | n | 95 % interval |", "|---|---|--:|--:|--:|--:|"]
-    for metric in metrics:
+    for metric in run.metrics:
         cells = (
-            _mark(metric.verdict),
+            wording.UNTRIED if wording.is_excused(metric, excused) else _mark(metric.verdict),
             _named(metric),
             wording.value(metric),
             wording.target(metric),

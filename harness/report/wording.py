@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.metrics import SEED_TARGETS
 
 if TYPE_CHECKING:
     from harness.results import MetricResult
@@ -15,6 +18,7 @@ __all__ = [
     "MEANINGS",
     "NOTHING",
     "SYMBOLS",
+    "UNTRIED",
     "Meaning",
     "amount",
     "beside",
@@ -93,6 +97,7 @@ MEANINGS = {
 SYMBOLS = {"pass": "✓", "inconclusive": "?", "fail": "✕"}
 
 NOTHING = "\u2013"  # an en dash, where there is no number
+UNTRIED = f"{NOTHING} not tested"  # instead of a verdict, where none was meant to be found
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # What XML 1.0 cannot hold, what a browser drops, and what makes text read other than it is.
@@ -148,7 +153,8 @@ def amount(number: float, unit: str) -> str:
     if unit == "seconds":
         return seconds(number)
     percent = round(100 * number, 1)
-    if percent in {0.0, 100.0} and number not in {0.0, 1.0}:
+    # The bound of an interval may be as far from 1 as floats err: it is 1 all the same.
+    if percent in {0.0, 100.0} and not math.isclose(100 * number, percent, abs_tol=1e-9):
         return "> 99.9 %" if percent else "< 0.1 %"
     return f"{percent:g} %"
 
@@ -278,10 +284,24 @@ def is_excused(metric: MetricResult, unexercised: frozenset[str]) -> bool:
 
 
 def excused_of(run: RunResult) -> frozenset[str]:
-    """The metrics that no scenario of the run meant to exercise."""
-    if not run.scenarios:
-        return frozenset()
-    return frozenset.intersection(*(scenario.unexercised for scenario in run.scenarios))
+    """The metrics that no scenario of the run's pool meant to exercise, or none up to the target.
+
+    The pool leaves out who holds itself to less, so that there may be nothing in it.
+    """
+    gated = [
+        scenario
+        for scenario in run.scenarios
+        if run.mix is None or run.gate != "interval" or scenario.name in run.mix.scenarios
+    ]
+    return frozenset(
+        name for name in SEED_TARGETS if gated and all(_is_left_out(name, each) for each in gated)
+    )
+
+
+def _is_left_out(name: str, scenario: ScenarioResult) -> bool:
+    usual = SEED_TARGETS[name]
+    own = scenario.targets.get(name, usual)
+    return name in scenario.unexercised or not own.is_at_least(usual)
 
 
 def first(lines: Sequence[str], limit: int) -> list[str]:

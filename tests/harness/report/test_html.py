@@ -68,6 +68,23 @@ def test_a_run_that_tested_nothing_answers_nothing(passing):
     assert answers == ["Not tested", "Not established", "None so far"]
 
 
+def test_a_time_down_without_a_fault_is_told_and_is_no_good_sign(passing):
+    """Nothing was injected, and the probe found the adapter down all the same."""
+    quiet = replace(passing.scenarios[0].timeline, incidents=(), faults=())
+    html = report_html(replace(passing, scenarios=(replace(passing.scenarios[0], timeline=quiet),)))
+    assert '<div class="answer fail"><p>How long were we down?</p><strong>14.0 s</strong>' in html
+    assert "at a stretch, 14.0 s in all; 0 incidents</p>" in html
+
+
+def test_an_incident_that_an_interrupt_cut_short_is_not_called_a_failure(failing):
+    """It is shown as lasting; whether it would have ended is not known."""
+    stopped = replace(failing.scenarios[1], verdict=Verdict.INCONCLUSIVE)
+    for scenario, css in ((failing.scenarios[1], "fail"), (stopped, "inconclusive")):
+        html = report_html(replace(failing, scenarios=(failing.scenarios[0], scenario)))
+        assert f'<div class="answer {css}"><p>How long were we down?</p>' in html
+        assert "2 incidents, 1 not restored" in html
+
+
 def test_the_rules_about_money_are_rules_that_exist():
     assert set(ORACLES) >= BOOKS
 

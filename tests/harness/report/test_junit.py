@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+from harness.metrics import Target
 from harness.report.junit import report_junit
 from harness.results import InvariantResult, Verdict
 
@@ -121,3 +122,26 @@ def test_a_metric_that_was_to_be_exercised_and_was_not_is_an_error(passing):
     scenario = replace(passing.scenarios[0], verdict=Verdict.INCONCLUSIVE, unexercised=frozenset())
     suite = ET.fromstring(report_junit(replace(passing, scenarios=(scenario,))))[0]
     assert outcomes(suite)["retry_success_rate"] == "error"
+
+
+def test_a_run_that_passes_has_no_red_case(passing):
+    """What the pool leaves out by the scenarios' own targets, and a miss among too few."""
+    scenario = passing.scenarios[0]
+    escalation = replace(scenario.metrics[5], name="escalation_rate")
+    few = replace(
+        scenario.metrics[4],
+        verdict=Verdict.INCONCLUSIVE,
+        details={"why": "missed, but 2 are too few to tell that from chance", "too_few": True},
+    )
+    own = {"escalation_rate": Target("<=", 1.0)}
+    own_result = replace(
+        scenario, targets=own, metrics=(*scenario.metrics[:4], few, *scenario.metrics[5:])
+    )
+    run = replace(passing, scenarios=(own_result,), metrics=(*passing.metrics[:6], escalation))
+    root = ET.fromstring(report_junit(run))
+    assert [(suite.get("failures"), suite.get("errors")) for suite in root] == [("0", "0")] * 2
+    assert outcomes(root[0])["breaker_effectiveness"] == "skipped"
+    assert outcomes(root[1])["escalation_rate"] == "skipped"
+    told = root[0].find("testcase[@name='breaker_effectiveness']/skipped")
+    assert told is not None
+    assert "too few to tell that from chance" in str(told.get("message"))

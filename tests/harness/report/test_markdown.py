@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.report.markdown import LIMIT, report_markdown
+from harness.report.wording import UNTRIED
 
 
 def test_the_verdict_comes_first_and_the_command_second(failing):
@@ -66,3 +67,11 @@ def _command_block(summary: str) -> str:
 def test_backticks_in_the_command_do_not_end_its_block(passing):
     summary = report_markdown(replace(passing, command="run '```' --seed 1"))
     assert "\n````sh\nrun '```' --seed 1\n````\n" in summary
+
+
+def test_what_was_not_meant_to_be_tested_is_not_called_inconclusive(passing):
+    """As in the terminal and on the page."""
+    run = replace(passing, metrics=(passing.scenarios[0].metrics[5],))
+    assert f"| {UNTRIED} | Retry success |" in report_markdown(run)
+    unforeseen = replace(run, scenarios=(replace(run.scenarios[0], unexercised=frozenset()),))
+    assert "| ? inconclusive | Retry success |" in report_markdown(unforeseen)

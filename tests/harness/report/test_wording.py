@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.metrics import Target
+from harness.mix import MixResult
 from harness.report import wording
 from harness.results import Verdict
 
@@ -28,6 +30,8 @@ def test_ordinary_text_of_any_language_is_left_as_it_is():
     [
         (1.0, "100 %"),
         (0.9999, "> 99.9 %"),
+        (1.0 - 1e-16, "100 %"),
+        (1e-17, "0 %"),
         (0.0, "0 %"),
         (0.0001, "< 0.1 %"),
         (0.5, "50 %"),
@@ -121,6 +125,28 @@ def test_a_run_excuses_only_what_all_its_scenarios_do(passing):
     assert wording.excused_of(passing) == {"retry_success_rate"}
     assert wording.excused_of(replace(passing, scenarios=(scenario, other))) == frozenset()
     assert wording.excused_of(replace(passing, scenarios=())) == frozenset()
+
+
+def test_a_run_excuses_what_its_scenarios_hold_to_a_target_of_their_own(passing):
+    """As the verdict does: what asks for less is out of the pool, and the pool may be empty."""
+    scenario = passing.scenarios[0]
+    lower = replace(scenario, targets={"escalation_rate": Target("<=", 1.0)})
+    higher = replace(scenario, targets={"escalation_rate": Target("<", 0.05)})
+    usual = wording.excused_of(passing)
+    assert wording.excused_of(replace(passing, scenarios=(lower,))) == {*usual, "escalation_rate"}
+    assert wording.excused_of(replace(passing, scenarios=(lower, scenario))) == usual
+    assert wording.excused_of(replace(passing, scenarios=(higher,))) == usual
+
+
+def test_over_the_whole_mix_only_its_scenarios_say_what_is_excused(passing):
+    scenario = passing.scenarios[0]
+    beside = replace(scenario, name="beside", unexercised=frozenset())
+    run = replace(passing, scenarios=(scenario, beside))
+    assert wording.excused_of(run) == frozenset()
+    whole = replace(run, mix=MixResult((scenario.name,)))
+    assert wording.excused_of(whole) == {"retry_success_rate"}
+    partly = replace(run, mix=MixResult((scenario.name, "other"), missing=("other",)))
+    assert wording.excused_of(partly) == frozenset()
 
 
 def test_a_pass_that_left_targets_untried_does_not_claim_them(passing):

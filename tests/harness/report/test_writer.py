@@ -53,6 +53,25 @@ def test_a_report_that_cannot_be_made_leaves_the_last_run_whole(
     assert contents(tmp_path) == before
 
 
+def test_a_disk_that_is_full_half_way_leaves_the_last_run_whole(
+    passing, failing, tmp_path, monkeypatch
+):
+    """Three of four fit: still no folder with the verdicts of two runs, and no scraps."""
+    write_reports(passing, tmp_path)
+    before, sync, calls = contents(tmp_path), os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 4:
+            raise OSError("disk full")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_reports(failing, tmp_path)
+    assert contents(tmp_path) == before
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_scraps(tmp_path, monkeypatch):
     path = tmp_path / "report.json"
     path.write_bytes(b"old")
