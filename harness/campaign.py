@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 
@@ -26,9 +26,21 @@ from harness.scenario import Scenario
 from harness.sources import imported_sources
 from harness.verdict import pool
 
-__all__ = ["CAMPAIGN_NAME", "Campaign", "CampaignError", "SeedOutcome", "fingerprint", "tally"]
+__all__ = [
+    "CAMPAIGN_NAME",
+    "LARGEST_SEED",
+    "Campaign",
+    "CampaignError",
+    "SeedOutcome",
+    "fingerprint",
+    "seeds_of",
+    "tally",
+]
 
 CAMPAIGN_NAME = "campaign.jsonl"
+#: As large as a scenario's own can be; histories and reports hold no integer beyond 64 bits.
+LARGEST_SEED = 10**18 - 1
+_MOST_SEEDS = 1_000_000  # years of work; more is a slip, and would only fill the memory
 
 _SEEDS_AT_A_TIME = (
     4  # their histories are on disk together, and a pool of processes starts for each
@@ -39,7 +51,7 @@ _T = TypeVar("_T")
 
 
 class CampaignError(ValueError):
-    """Raised when the stored lines of a campaign cannot be read; says where and what to do."""
+    """Raised when seeds or the stored lines of a campaign are wrong; says where and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class Campaign:
             complete = self._chunk(chunk, code, workers, _shifted(on_progress, known))
             book += complete
             known += len(complete)
-            write_atomically(self.folder / CAMPAIGN_NAME, _written(book))
+            self._keep(complete)
             _tell(on_outcome, complete)
             if len(complete) < len(chunk):
                 break
@@ -139,17 +151,32 @@ class Campaign:
             metrics={each.name: each.value for each in result.metrics},
         )
 
+    def _keep(self, complete: Sequence[SeedOutcome]) -> None:
+        """Add lines to those that are there by now: another sweep may have written meanwhile."""
+        book = {(each.code, each.seed): each for each in (*self._stored(), *complete)}
+        write_atomically(self.folder / CAMPAIGN_NAME, _written(book.values()))
+
     def _stored(self) -> Iterator[SeedOutcome]:
         path = self.folder / CAMPAIGN_NAME
         for number, line in enumerate(_lines(path), 1):
             try:
-                raw = orjson.loads(line)
-                yield SeedOutcome(**{**raw, "reasons": tuple(raw["reasons"])})
-            except (ValueError, TypeError, KeyError) as error:
+                yield _outcome(orjson.loads(line))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise CampaignError(
                     f"{path}:{number}: expected the outcome of a seed, got {line[:60]!r}; "
                     "delete the line, and its seed is run again"
                 ) from error
+
+
+def _outcome(raw: Mapping[str, Any]) -> SeedOutcome:  # Any: JSON
+    reasons, scenarios = raw["reasons"], raw.get("scenarios", {})
+    if not isinstance(raw["seed"], int) or not isinstance(raw["code"], str):
+        raise TypeError("expected a seed and a code")
+    if not isinstance(reasons, list) or not all(isinstance(each, str) for each in reasons):
+        raise TypeError("expected a list of reasons")
+    for verdict in (raw["verdict"], *scenarios.values()):
+        Verdict(verdict)
+    return SeedOutcome(**{**raw, "reasons": tuple(reasons)})
 
 
 def _tell(listener: Callable[[SeedOutcome], None], outcomes: Iterable[SeedOutcome]) -> None:
@@ -166,7 +193,14 @@ def _is_complete(group: Iterable[Finished]) -> bool:
 
 
 def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines() if path.exists() else []
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CampaignError(
+            f"{path}: cannot be read ({error.strerror}); name another place with --out"
+        ) from error
 
 
 def _written(book: Iterable[SeedOutcome]) -> bytes:
@@ -180,14 +214,40 @@ def _batched(items: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
         yield batch
 
 
+def seeds_of(text: str) -> range:
+    """The seeds from FROM to TO, both included, of a text such as `1-1000`, or the one it names.
+
+    Raises:
+        CampaignError: It is no such text, or a seed is too large.
+    """
+    first, dash, last = text.partition("-")
+    if not _is_number(first) or (dash and not _is_number(last)):
+        raise CampaignError(f"expected FROM-TO, such as 1-1000, got {text!r}")
+    if max(len(first), len(last)) > len(str(LARGEST_SEED)):
+        raise CampaignError(f"expected seeds up to {LARGEST_SEED}, got {text[:60]!r}")
+    chosen = range(int(first), int(last or first) + 1)
+    if not chosen:
+        raise CampaignError(f"expected FROM-TO with FROM no larger than TO, got {text!r}")
+    if chosen[-1] - chosen[0] >= _MOST_SEEDS:
+        raise CampaignError(f"expected at most {_MOST_SEEDS:,} seeds at a time, got {text!r}")
+    return chosen
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def tally(outcomes: Sequence[SeedOutcome]) -> str:
     """Seeds and runs by verdict, in a line."""
-    runs = Counter(verdict for each in outcomes for verdict in each.scenarios.values())
-    seeds = Counter(each.verdict for each in outcomes)
-    told = [
-        ", ".join(f"{n:,} {verdict}" for verdict, n in sorted(c.items())) for c in (seeds, runs)
-    ]
-    return f"{len(outcomes):,} seeds: {told[0]}; {sum(runs.values()):,} runs: {told[1]}"
+    runs = [verdict for each in outcomes for verdict in each.scenarios.values()]
+    seeds = [each.verdict for each in outcomes]
+    return f"{_counted('seed', seeds)}; {_counted('run', runs)}"
+
+
+def _counted(noun: str, verdicts: Sequence[str]) -> str:
+    told = [f"{n:,} {verdict}" for verdict, n in sorted(Counter(verdicts).items())]
+    head = f"{len(verdicts):,} {noun}{'' if len(verdicts) == 1 else 's'}"
+    return f"{head}: {', '.join(told)}" if told else head
 
 
 def fingerprint(scenarios: Sequence[Scenario]) -> str:

@@ -5,26 +5,32 @@ Exit codes: 0 pass, 1 fail, 2 bad input, 3 inconclusive, 4 the harness itself br
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import platform
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import orjson
 import typer
 
 from foxtrot.server.policy import POLICIES
-from harness.arms import joined, run_histories, with_control
+from harness.arms import forget, joined, unfinished, with_control
 from harness.batch import Finished, Job, run_all
-from harness.campaign import Campaign, CampaignError, SeedOutcome, tally
+from harness.campaign import (
+    LARGEST_SEED,
+    Campaign,
+    CampaignError,
+    SeedOutcome,
+    seeds_of,
+    tally,
+)
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.describe import explain, listing
 from harness.live.mode import CannotDriveError, Mode, drive_live, parities
@@ -35,16 +41,24 @@ from harness.report.table import result_table
 from harness.report.writer import write_atomically, write_reports
 from harness.run import HISTORY_NAME
 from harness.scenario import Scenario, ScenarioError, json_schema, load_paths
-from harness.stored import histories_in, judged, mix_of_run
-from harness.terminal import ERR, OUT, count, progress, refuse, refuse_mistakes, refuse_word, tell
+from harness.stored import folder_for, histories_in, judged, kept, mix_of_run, written
+from harness.terminal import (
+    ERR,
+    OUT,
+    count,
+    manners,
+    progress,
+    refuse,
+    refuse_mistakes,
+    refuse_word,
+    tell,
+)
 from harness.toxiproxy import how_live
 from harness.venue import TapeError
 from harness.verdict import RunResult, ScenarioResult, Verdict, pool, worst
 from harness.world import NAMES, recorded_tape
 
 __all__ = ["app", "main"]
-
-_T = TypeVar("_T")
 
 _REASONS_TOLD = 3
 
@@ -69,7 +83,8 @@ Out = Annotated[
 def main() -> None:
     """The console script."""
     try:
-        app()
+        with manners():
+            app()
     except Exception:  # Python's own exit code would be 1, and say that a target was missed
         traceback.print_exc()
         sys.exit(HARNESS_ERROR)
@@ -79,7 +94,8 @@ def main() -> None:
 def run(
     paths: Paths,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Instead of each scenario's own seed.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Instead of each scenario's own seed."),
     ] = None,
     out: Out = None,
     policy: Annotated[
@@ -120,18 +136,19 @@ def run(
     mix = _mix(paths, scenarios)
     if seed is not None:
         scenarios = tuple(scenario.with_seed(seed) for scenario in scenarios)
-    folder = _folder(out)
-    work = [Job(each, _folder(folder / each.name), policy) for each in scenarios]
+    folder = folder_for(out)
+    work = [Job(each, folder_for(folder / each.name), policy) for each in scenarios]
+    written(lambda: forget(job.folder for job in work), folder)
     if control and mode is Mode.VIRTUAL:
         work = [arm for job in work for arm in with_control(job)]
-    command = _command(paths, seed, policy, control, mode)
+    command = _command(paths, seed, policy, control, mode, check_determinism)
     pairs: Sequence[Parity] = ()
     if mode is Mode.LIVE:
-        finished = _driven(work, toxiproxy, jobs or 4 * cores, control)
+        finished = kept(lambda: _driven(work, toxiproxy, jobs or 4 * cores, control), folder)
         pairs = parities(finished)
         result = _compared(_pooled(finished, command, seed, mix), pairs)
     else:
-        finished = _with_progress(work, jobs or cores, check_determinism)
+        finished = kept(lambda: _with_progress(work, jobs or cores, check_determinism), folder)
         result = _pooled(finished, command, seed, mix)
     _report(result, folder, pairs)
     if coverage:
@@ -156,17 +173,21 @@ def sweep(
     ] = None,
 ) -> None:
     """Run the scenarios with many seeds; a red one is a bug in the core or in a check."""
-    wanted = _seeds(seeds)
+    wanted = _wanted(seeds)
     scenarios = _load(paths)
-    campaign = Campaign(scenarios, _folder(out), _mix(paths, scenarios))
-    try:
+    campaign = Campaign(scenarios, folder_for(out), _mix(paths, scenarios))
+
+    def run_them() -> list[SeedOutcome]:
         with progress("seeds", len(wanted)) as moved:
-            outcomes = campaign.run(
+            return campaign.run(
                 wanted,
                 workers=jobs or os.cpu_count() or 1,
                 on_progress=moved,
                 on_outcome=_tell_seed,
             )
+
+    try:
+        outcomes = kept(run_them, out)
     except CampaignError as error:
         refuse(str(error))
     for outcome in outcomes:
@@ -193,9 +214,9 @@ def schema(
     """Print the JSON Schema of scenario files, for editors to complete them."""
     text = orjson.dumps(json_schema(CATALOGUE, NAMES), option=orjson.OPT_INDENT_2) + b"\n"
     if out is None:
-        sys.stdout.buffer.write(text)
+        OUT.out(text.decode(), end="")
     else:
-        _written(lambda: write_atomically(out, text), out)
+        written(lambda: write_atomically(out, text), out)
 
 
 @app.command()
@@ -207,15 +228,16 @@ def report(
     out: Out = None,
 ) -> None:
     """Judge stored histories again and rebuild their report."""
-    results = [judged(path) for path in run_histories(histories_in(histories))]
+    found = histories_in(histories)
+    results = [judged(path) for path in found]
     result = pool(
         results,
         command=shlex.join(["foxtrot-chaos", "report", *map(str, histories)]),
         policy=_policies(results),
         versions=_versions(),
-        mix=mix_of_run(histories),
+        mix=mix_of_run(found),
     )
-    _report(result, _folder(out))
+    _report(result, folder_for(out))
     raise typer.Exit(EXIT_CODES[result.verdict])
 
 
@@ -263,18 +285,22 @@ def venue(
         from harness.wire import WireConfig, serve  # noqa: PLC0415 - needs an extra
     except ImportError:
         refuse("venue needs aiohttp: pip install 'foxtrot-resilience[wire]'")
-    chosen = None if scenario is None else _load([scenario])[0]
+    chosen = () if scenario is None else _load([scenario])
+    if len(chosen) > 1:
+        refuse(f"--scenario: expected one scenario, {scenario} holds {len(chosen)}")
     config = WireConfig(
         host=host,
         port=port,
-        scenario=chosen,
+        scenario=next(iter(chosen), None),
         time_scale=time_scale,
         admin_token=admin_token or None,
     )
     try:
         serve(config, lambda server: OUT.print(f"venue: {server.url}", markup=False))
     except OSError as error:
-        refuse(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port")
+        refuse(
+            f"{host}:{port}: cannot listen there ({error.strerror}); choose other --host, --port"
+        )
 
 
 def _load(paths: Sequence[Path]) -> tuple[Scenario, ...]:
@@ -317,16 +343,11 @@ def _with_progress(work: Sequence[Job], jobs: int, check_determinism: bool) -> l
         )
 
 
-def _seeds(text: str) -> range:
-    first, dash, last = text.partition("-")
-    if not (
-        first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))
-    ):
-        refuse(f"--seeds: expected FROM-TO, such as 1-1000, got {text!r}")
-    chosen = range(int(first), int(last or first) + 1)
-    if not chosen:
-        refuse(f"--seeds: expected FROM-TO with FROM no larger than TO, got {text!r}")
-    return chosen
+def _wanted(seeds: str) -> range:
+    try:
+        return seeds_of(seeds)
+    except CampaignError as error:
+        refuse(f"--seeds: {error}")
 
 
 def _tell_seed(outcome: SeedOutcome) -> None:
@@ -374,11 +395,7 @@ def _pooled(
         versions=_versions(),
         mix=mix,
     )
-    stopped = [
-        f"interrupted: {each.job.name} did not run{' a second time' * each.is_unchecked}"
-        for each in finished
-        if each.result is None or each.is_unchecked
-    ]
+    stopped = [f"interrupted: {told}" for told in map(unfinished, finished) if told]
     differing = [
         f"{each.job.scenario.name}: two runs of one seed differ at {each.difference}"
         for each in finished
@@ -404,8 +421,8 @@ def _policies(results: Sequence[ScenarioResult]) -> str:
 
 
 def _report(result: RunResult, folder: Path, pairs: Sequence[Parity] = ()) -> None:
-    page = _written(lambda: write_reports(result, folder, parity=pairs), folder)
-    OUT.print(result_table(result))
+    page = written(lambda: write_reports(result, folder, parity=pairs), folder)
+    OUT.print(result_table(result), crop=False)
     OUT.print(f"report: {page}", markup=False, soft_wrap=True)
 
 
@@ -417,25 +434,18 @@ def _tell_gaps(result: RunResult) -> None:
         OUT.print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _folder(out: Path | None) -> Path:
-    folder = out or Path("reports") / f"run-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    _written(lambda: folder.mkdir(parents=True, exist_ok=True), folder)
-    return folder
-
-
-def _written(write: Callable[[], _T], where: Path) -> _T:
-    try:
-        return write()
-    except OSError as error:
-        refuse(f"{where}: cannot write there ({error.strerror}); name another place with --out")
-
-
 def _command(
-    paths: Sequence[Path], seed: int | None, policy: str | None, control: bool, mode: Mode
+    paths: Sequence[Path],
+    seed: int | None,
+    policy: str | None,
+    control: bool,
+    mode: Mode,
+    check_determinism: bool,
 ) -> str:
     words = ["foxtrot-chaos", "run", *map(str, paths)]
     words += [] if seed is None else ["--seed", str(seed)]
     words += [] if policy is None else ["--policy", policy]
+    words += ["--check-determinism"] if check_determinism else []
     words += ["--control"] if control else []
     words += [] if mode is Mode.VIRTUAL else ["--mode", mode.value]
     return shlex.join(words)

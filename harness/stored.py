@@ -1,42 +1,129 @@
-"""What a run of before left in its folder, read again; refused with a message if it is broken."""
+"""A run's folder: made for it, and what it left there read again.
+
+What cannot be written or read is refused with a message.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import errno
+import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import orjson
 
-from harness.arms import control_result
+from harness.arms import control_result, is_arm
 from harness.history import HistoryError, read_history
 from harness.mix import Mix, mix_of
 from harness.run import HISTORY_NAME
 from harness.terminal import refuse
 from harness.verdict import ScenarioResult, judge
 
-__all__ = ["histories_in", "judged", "mix_of_run"]
+__all__ = ["folder_for", "histories_in", "judged", "kept", "mix_of_run", "written"]
+
+_REPORT = "report.json"
+# What an operating system says where it does not let something be kept.
+_KEEPS_NOTHING = frozenset(
+    {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EPERM, errno.EROFS}
+)
+
+_T = TypeVar("_T")
 
 
-def mix_of_run(folders: Sequence[Path]) -> Mix | None:
-    """The mix that a run of before was held against: the manifest may have changed since."""
-    for folder in folders:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return mix_of(orjson.loads((folder / "report.json").read_bytes())["mix"])
+def folder_for(out: Path | None) -> Path:
+    """The folder `out`, made if it is not there; None: a new one, named after the second."""
+    if out is None:
+        return written(_new_folder, Path("reports"))
+    written(lambda: out.mkdir(parents=True, exist_ok=True), out)
+    return out
+
+
+def _new_folder() -> Path:
+    name = f"run-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        folder = Path("reports", name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):  # of a run that began in the same second
+            folder.mkdir(parents=True)
+            break
+    return folder
+
+
+def written(write: Callable[[], _T], where: Path) -> _T:
+    """What `write` returns; refuses a place that cannot be written to."""
+    try:
+        return write()
+    except OSError as error:
+        _refuse_place(error, where)
+
+
+def kept(work: Callable[[], _T], where: Path) -> _T:
+    """What `work` returns; refuses a place that cannot keep what it writes while it lasts."""
+    try:
+        return work()
+    except OSError as error:
+        if error.errno not in _KEEPS_NOTHING:
+            raise
+        _refuse_place(error, where)
+
+
+def _refuse_place(error: OSError, where: Path) -> NoReturn:
+    what = error.strerror or error
+    refuse(f"{where}: cannot write there ({what}); name another place with --out")
+
+
+def mix_of_run(histories: Sequence[Path]) -> Mix | None:
+    """The mix that the run of these histories was held against; refuses a broken report.
+
+    Read from the report beside their folders: the manifest may have changed since.
+    """
+    for folder in dict.fromkeys(history.parent.parent for history in histories):
+        path = folder / _REPORT
+        if path.is_file():
+            return _mix_in(path)
     return None
 
 
+def _mix_in(path: Path) -> Mix | None:
+    try:
+        entry = orjson.loads(path.read_bytes())["mix"]
+        return None if entry is None else _checked(mix_of(entry))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        what = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        advice = "delete it, and the histories are judged without the mix it tells of"
+        refuse(f"{path}: expected the report of a run, cannot be read ({what}); {advice}")
+
+
+def _checked(mix: Mix) -> Mix:
+    for name, told in mix.kinds.items():
+        if not isinstance(told.per_month, int | float):
+            raise TypeError(f"expected a number, {name}.per_month={told.per_month!r}")
+    return mix
+
+
 def histories_in(paths: Sequence[Path]) -> list[Path]:
-    """The history files among `paths` and inside of them; refuses a folder without one."""
-    found: list[Path] = []
+    """The history files among `paths` and inside of them, each once; refuses a folder without one.
+
+    The control arms of a run are no runs: inside of a folder they are left out.
+    """
+    found: dict[Path, Path] = {}
     for path in paths:
-        inside = sorted(path.rglob(HISTORY_NAME)) if path.is_dir() else [path]
+        inside = _runs_in(path) if path.is_dir() else [path]
         if not inside:
             refuse(f"{path}: expected a folder with {HISTORY_NAME} files in it, found none")
-        found += inside
-    return found
+        for history in inside:
+            found.setdefault(history.resolve(), history)
+    return list(found.values())
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    return [
+        path for path in sorted(folder.rglob(HISTORY_NAME)) if not is_arm(path.relative_to(folder))
+    ]
 
 
 def judged(path: Path) -> ScenarioResult:

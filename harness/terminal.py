@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -18,6 +22,7 @@ __all__ = [
     "ERR",
     "OUT",
     "count",
+    "manners",
     "progress",
     "refuse",
     "refuse_mistakes",
@@ -27,9 +32,51 @@ __all__ = [
 
 BAD_INPUT = 2
 
+
+class _Console(Console):
+    """One whose reader may go away, as `| head -1` does: the exit code is the verdict's still."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more. Rich would end the process with 1, which means that a check failed."""
+        self.quiet = True
+        with suppress(OSError, ValueError):
+            # Else the interpreter stumbles over what is left in the buffer when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()  # None: closed by `>&-`
+
+
 # A file or a CI log has no width of its own, and 80 columns break every table.
-OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-ERR = Console(stderr=True, highlight=False)
+OUT = _Console(highlight=False, width=None if _is_terminal() else 120)
+ERR = _Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def manners() -> Iterator[None]:
+    r"""What holds while a command runs: any text can be printed, and SIGTERM is a Ctrl-C.
+
+    What the encoding of an output lacks is written out (`\u2713`). SIGTERM alone would end the
+    process and leave its workers behind, waiting for ever.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    before = signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _as_interrupt(_signal: int, frame: FrameType | None) -> None:
+    """To whoever waits for Ctrl-C, also where a shell has it ignored, as it does behind `&`."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt
 
 
 def tell(message: str) -> None:

@@ -388,7 +388,7 @@ ALLOWED = {
     "foxtrot.util.clock": ("time.", "datetime.datetime.now"),  # the real clock itself
     "foxtrot.util.errors": ("time.time_ns", "os.getpid"),  # ids; the recorder numbers them anew
     "harness.batch": ("multiprocessing.", "concurrent.futures."),  # one process for each world
-    "harness.cli": ("datetime.datetime.now",),  # the name of the folder for reports
+    "harness.stored": ("datetime.datetime.now",),  # the name of the folder for reports
 }
 #: Talks to real servers or threads in real time, and never runs inside a simulation.
 OUTSIDE = (

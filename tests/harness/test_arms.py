@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from harness import batch
-from harness.arms import control_result, joined, run_histories, with_control
+from harness.arms import control_result, forget, is_arm, joined, unfinished, with_control
 from harness.batch import Finished, Job
 from harness.control import ARMS
 from harness.history import read_history
@@ -82,7 +83,7 @@ def test_the_comparison_is_made_again_from_the_stored_histories(runs):
     assert control_result(history) == run.result.control
     found = sorted(run.job.folder.rglob("history.jsonl"))
     assert len(found) == 3
-    assert run_histories(found) == [history]
+    assert [path for path in found if not is_arm(path)] == [history]
 
 
 def test_a_run_whose_control_jobs_did_not_run_has_no_comparison(runs, tmp_path):
@@ -90,6 +91,45 @@ def test_a_run_whose_control_jobs_did_not_run_has_no_comparison(runs, tmp_path):
     (alone,) = joined([run, Finished(free.job), plain])
     assert alone.result.control is None
     assert control_result(tmp_path / "history.jsonl") is None
+
+
+def test_an_arm_that_was_stopped_half_way_is_not_compared(runs):
+    """What it had no time to trade would count as missed."""
+    run, free, plain = runs
+    for short in (
+        [replace(run, ending="interrupted"), free, plain],
+        [run, replace(free, ending="interrupted"), plain],
+    ):
+        assert [each.result.control for each in joined(short)] == [None]
+    stopped = replace(free, ending="interrupted")
+    assert unfinished(stopped) == "small (no_faults) was stopped"
+    assert (unfinished(run), unfinished(replace(run, ending="interrupted"))) == ("", "")
+    assert unfinished(Finished(plain.job)) == "small (no_resilience) did not run"
+    assert unfinished(replace(run, is_unchecked=True)) == "small did not run a second time"
+
+
+def test_arms_of_another_seed_or_of_another_day_are_not_compared(runs, tmp_path):
+    """A folder that is used again may hold the arms of the run of before."""
+    run, _, plain = runs
+    again = replace(run.job, scenario=run.job.scenario.with_seed(99), folder=tmp_path / "again")
+    batch._run_job(1, again)
+    shutil.copytree(run.job.folder / "control", again.folder / "control")
+    assert control_result(again.folder / "history.jsonl") is None
+    other = replace(run.job, policy="none", folder=tmp_path / "other")
+    shutil.copytree(run.job.folder, other.folder)
+    shutil.copy(plain.job.folder / "history.jsonl", other.folder)
+    assert control_result(other.folder / "history.jsonl") is None, "another policy"
+
+
+def test_what_an_earlier_run_left_is_forgotten(tmp_path):
+    places = ("", "control/no_faults", "control/no_resilience", "control/bare", "else")
+    for place in places:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "history.jsonl").touch()
+    forget([tmp_path])
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("history.jsonl")]
+    assert left == ["else/history.jsonl"]
+    forget([tmp_path / "not there"])
 
 
 def test_only_runs_are_repeated_to_prove_them_deterministic(runs):

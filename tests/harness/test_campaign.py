@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness import campaign, cli
-from harness.campaign import CAMPAIGN_NAME, Campaign, SeedOutcome
+from harness.campaign import CAMPAIGN_NAME, Campaign, SeedOutcome, fingerprint, tally
 from harness.faults.catalogue import CATALOGUE
 from harness.scenario import Scenario, load
 from harness.world import NAMES
@@ -123,6 +124,29 @@ def test_a_seed_that_was_stopped_has_no_line(quiet, tmp_path, monkeypatch):
     assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 2, 3, 4]
 
 
+def test_two_sweeps_in_one_folder_keep_each_other_s_lines(quiet, tmp_path, monkeypatch):
+    """The folder is the same by default; the second was begun before the first had a line."""
+    run_all, is_first = campaign.run_all, True
+
+    def meanwhile(jobs, **options):
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            run(quiet, tmp_path / "out", range(11, 13))
+        return run_all(jobs, **options)
+
+    monkeypatch.setattr(campaign, "run_all", meanwhile)
+    outcomes = run(quiet, tmp_path / "out", range(1, 3))
+    assert [each.seed for each in outcomes] == [1, 2]
+    assert [each["seed"] for each in lines(tmp_path / "out")] == [11, 12, 1, 2]
+
+
+def test_what_was_not_run_is_not_tallied():
+    assert tally([]) == "0 seeds; 0 runs"
+    one = SeedOutcome(seed=1, code="c", verdict="pass", scenarios={"quiet": "pass"})
+    assert tally([one]) == "1 seed: 1 pass; 1 run: 1 pass"
+
+
 class TestCommand:
     def invoke(self, tmp_path: Path, *words: str):
         (tmp_path / "quiet.yaml").write_text(QUIET)
@@ -162,10 +186,55 @@ class TestCommand:
         assert "--seeds: expected FROM-TO" in result.output
         assert seeds in result.output
 
-    def test_a_line_that_is_none_is_refused_by_its_place_and_kept(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("seeds", "message"),
+        [
+            ("1-99999999999999999999", "expected seeds up to 999999999999999999"),
+            ("18446744073709551616", "expected seeds up to 999999999999999999"),
+            ("9" * 5000, "expected seeds up to 999999999999999999"),
+            ("1-1000001", "expected at most 1,000,000 seeds at a time"),
+        ],
+    )
+    def test_seeds_that_are_too_large_or_too_many_are_refused(self, tmp_path, seeds, message):
+        """Beyond 64 bits no history could hold them; the run would be over before that is seen."""
+        result = self.invoke(tmp_path, "--seeds", seeds)
+        assert result.exit_code == 2
+        assert f"--seeds: {message}" in result.output
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "",
+            "{}",
+            "[]",
+            '{"seed": 1, "code": "CODE", "verdict": "green", "reasons": []}',
+            '{"seed": "1", "code": "CODE", "verdict": "pass", "reasons": []}',
+            '{"seed": 1, "code": "CODE", "verdict": "pass", "reasons": [7]}',
+            '{"seed": 1, "code": "CODE", "verdict": "pass", "reasons": [], "scenarios": 5}',
+            '{"seed": 1, "code": "CODE", "verdict": "pass", "reasons": [], "scenarios": {"a": 5}}',
+        ],
+    )
+    def test_a_line_that_is_none_is_refused_by_its_place_and_kept(self, tmp_path, quiet, line):
+        line = line.replace("CODE", fingerprint((quiet,)))
         (tmp_path / "out").mkdir()
-        (tmp_path / "out" / CAMPAIGN_NAME).write_text("{}\n")
+        (tmp_path / "out" / CAMPAIGN_NAME).write_text(f"{line}\n")
         result = self.invoke(tmp_path, "--seeds", "1")
         assert result.exit_code == 2
         assert f"{CAMPAIGN_NAME}:1: expected the outcome of a seed" in result.output
-        assert (tmp_path / "out" / CAMPAIGN_NAME).read_text() == "{}\n"
+        assert (tmp_path / "out" / CAMPAIGN_NAME).read_text() == f"{line}\n"
+
+    def test_lines_that_cannot_be_read_are_refused(self, tmp_path):
+        (tmp_path / "out" / CAMPAIGN_NAME).mkdir(parents=True)
+        result = self.invoke(tmp_path, "--seeds", "1")
+        assert result.exit_code == 2
+        assert f"{CAMPAIGN_NAME}: cannot be read (Is a directory)" in result.output
+
+    def test_a_full_disk_is_one_message(self, tmp_path, monkeypatch):
+        def full(jobs, **options):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(campaign, "run_all", full)
+        result = self.invoke(tmp_path, "--seeds", "1")
+        assert result.exit_code == 2
+        said = "cannot write there (No space left on device); name another place with --out"
+        assert f"{tmp_path / 'out'}: {said}" in result.output

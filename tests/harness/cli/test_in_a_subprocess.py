@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from harness.history import partial_path, read_history
 
 from .samples import COMMAND, ROOT, SCENARIOS, SHORT, report_in
@@ -47,6 +49,71 @@ class TestInASubprocess:
         ]
         assert list(read_history(quick))[-1].outcome == "completed"
         assert list(read_history(bad_day))[-1].outcome == "interrupted"
+
+    def test_sigterm_to_the_command_alone_ends_it_as_ctrl_c_does_and_leaves_no_worker(
+        self, tmp_path
+    ):
+        """As `kill` and a supervisor send it. The workers would hold its output open for ever."""
+        out = tmp_path / "out"
+        process = subprocess.Popen(
+            [*COMMAND, "run", str(SCENARIOS / "bad_day.yaml"), "--out", str(out)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 30
+        while not partial_path(out / "bad_day" / "history.jsonl").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.terminate()
+        stdout, stderr = process.communicate(timeout=30)
+        assert process.returncode == 3, stdout + stderr
+        assert report_in(out)["verdict"] == "inconclusive"
+
+    @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+    def test_an_output_that_lacks_the_signs_gets_them_written_out(self, tmp_path, encoding):
+        """A pass is no crash of the harness because of its tick. `?` would say inconclusive."""
+        (tmp_path / "quick.yaml").write_text(SHORT.replace("scenario: short", "scenario: quick"))
+        done = subprocess.run(
+            [*COMMAND, "run", str(tmp_path / "quick.yaml"), "--out", str(tmp_path / "out")],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode(encoding)
+        assert done.stdout.startswith(rb"\u2713 Pass: 1 scenario")
+
+    @pytest.mark.parametrize("words", [["faults"], ["schema"], ["validate", str(SCENARIOS)]])
+    def test_a_reader_who_goes_away_is_no_failure(self, words):
+        """As with `| head -1`: exit code 1 would say that a check failed."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [*COMMAND, *words],
+            cwd=ROOT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_an_output_that_is_closed_is_done_without(self):
+        done = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "validate", str(SCENARIOS)],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_the_console_script_answers(self):
         done = subprocess.run(

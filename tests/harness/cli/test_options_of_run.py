@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness import batch
@@ -43,6 +45,35 @@ class TestControlCoverageAndMix:
         again = tmp_path / "again"
         assert chaos("report", out, "--out", again).exit_code == 0
         assert report_in(again)["control"] == report["control"]
+
+    def test_what_a_run_of_before_left_is_not_taken_for_its_own(
+        self, chaos, scenario, tmp_path, inline
+    ):
+        """The arms of another seed would be compared with it, and it would miss all their fills."""
+        inline()
+        out, again = tmp_path / "out", tmp_path / "again"
+        chaos("run", scenario(), "--out", out, "--control")
+        chaos("run", scenario(), "--out", out, "--seed", "77")
+        assert chaos("report", out, "--out", again).exit_code == 0
+        assert report_in(again)["control"] is None
+        inline(lambda _, job: batch.Finished(job))
+        chaos("run", scenario(), "--out", out)
+        assert list(out.rglob("history.jsonl")) == [], "stopped before it began"
+
+    def test_an_arm_that_was_stopped_makes_the_run_inconclusive(
+        self, chaos, scenario, tmp_path, inline
+    ):
+        def work(number, job):
+            done = run(number, job)
+            return replace(done, ending="interrupted") if job.arm == "no_faults" else done
+
+        run = batch._run_job
+        inline(work)
+        result = chaos("run", scenario(), "--out", tmp_path / "out", "--control")
+        assert result.exit_code == 3
+        report = report_in(tmp_path / "out")
+        assert "interrupted: short (no_faults) was stopped" in report["reasons"]
+        assert report["control"] is None
 
     def test_an_arm_that_breaks_is_named_and_breaks_the_run(
         self, chaos, scenario, tmp_path, inline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,37 @@ class TestRefusals:
         assert said == (
             f"{file}: cannot write there (File exists); name another place with --out\n"
         )
+
+    def test_a_disk_that_is_full_before_the_end(self, chaos, scenario, tmp_path, inline):
+        def full(number, job):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        inline(full)
+        said = refused(chaos("run", scenario(), "--out", tmp_path / "out"))
+        told = "cannot write there (No space left on device); name another place with --out"
+        assert said.splitlines()[-1] == f"{tmp_path / 'out'}: {told}"
+
+    def test_what_has_nothing_to_do_with_the_place_is_not_blamed_on_it(
+        self, chaos, scenario, tmp_path, inline
+    ):
+        def broken(number, job):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        inline(broken)
+        result = chaos("run", scenario(), "--out", tmp_path / "out")
+        assert isinstance(result.exception, OSError)
+
+    def test_a_seed_that_no_report_can_hold(self, chaos, scenario, tmp_path):
+        result = chaos("run", scenario(), "--seed", 10**18, "--out", tmp_path / "out")
+        assert result.exit_code == 2
+        assert "999999999999999999" in result.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_a_venue_has_one_scenario(self, chaos, scenario, tmp_path):
+        scenario()
+        scenario(SHORT.replace("scenario: short", "scenario: other"), "other")
+        said = refused(chaos("venue", "--scenario", tmp_path))
+        assert said == f"--scenario: expected one scenario, {tmp_path} holds 2\n"
 
     def test_a_tape_that_cannot_be_used(self, chaos, scenario, tmp_path):
         (tmp_path / "trades.csv").write_text("1,2,3\n")

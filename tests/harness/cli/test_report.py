@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from harness.history import partial_path
@@ -24,6 +25,39 @@ class TestReport:
     def test_one_file_is_enough(self, chaos, stored, tmp_path):
         history = stored / "short" / "history.jsonl"
         assert chaos("report", history, "--out", tmp_path / "again").exit_code == 0
+
+    def test_a_history_that_is_named_twice_is_counted_once(self, chaos, stored, tmp_path):
+        words = [stored, stored / "short", stored / "short" / "history.jsonl"]
+        assert chaos("report", *words, "--out", tmp_path / "again").exit_code == 0
+        again = report_in(tmp_path / "again")
+        assert [each["name"] for each in again["scenarios"]] == ["short"]
+        assert again["metrics"] == report_in(stored)["metrics"]
+
+    def test_a_run_in_a_folder_named_control_is_no_control_arm(self, chaos, stored, tmp_path):
+        stored.rename(tmp_path / "control")
+        for folder in (tmp_path / "control", tmp_path):
+            assert chaos("report", folder, "--out", tmp_path / "again").exit_code == 0
+            assert len(report_in(tmp_path / "again")["scenarios"]) == 1
+
+    def test_the_mix_is_that_of_the_run_also_for_its_files(self, chaos, stored, tmp_path):
+        """Else what passes by the interval alone would be judged by the value, and called so."""
+        mix = {"scenarios": ["short"], "kinds": []}
+        (stored / "report.json").write_bytes(orjson.dumps({"mix": mix}))
+        for path in (stored, stored / "short", stored / "short" / "history.jsonl"):
+            chaos("report", path, "--out", tmp_path / "again")
+            assert report_in(tmp_path / "again")["gate"] == "interval", path
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "[]", '{"mix": 5}', '{"mix": {"scenarios": [], "kinds": [{"kind": "ban"}]}}',
+         '{"mix": {"scenarios": [], "kinds": [{"kind": "b", "per_month": null, "basis": ""}]}}'],
+    )  # fmt: skip
+    def test_a_broken_report_beside_them_is_refused(self, chaos, stored, tmp_path, text):
+        """Judged without its mix, a run might pass that has not."""
+        (stored / "report.json").write_text(text)
+        said = refused(chaos("report", stored, "--out", tmp_path / "again"))
+        assert said.startswith(f"{stored / 'report.json'}: expected the report of a run")
+        assert len(said.splitlines()) == 1
 
     def test_a_failed_run_fails_again(self, chaos, scenario, tmp_path, inline):
         inline()

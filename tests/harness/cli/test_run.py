@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
 
-from harness import batch, cli
+from harness import batch, cli, stored
 
 from .samples import METRICS, REPORTS, SCENARIOS, SHORT, report_in
 
@@ -135,6 +137,21 @@ class TestRun:
         assert folder.name.startswith("run-20")
         assert {path.name for path in folder.iterdir()} == {*REPORTS, "short"}
 
+    def test_runs_that_begin_in_the_same_second_have_a_folder_each(
+        self, chaos, scenario, inline, monkeypatch
+    ):
+        class Noon(dt.datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return cls(2026, 1, 2, 12, 0, 0, tzinfo=tz)
+
+        monkeypatch.setattr(stored, "dt", SimpleNamespace(datetime=Noon))
+        inline()
+        for _ in range(3):
+            chaos("run", scenario())
+        names = sorted(path.name for path in Path("reports").iterdir())
+        assert names == [f"run-20260102-120000{end}" for end in ("", "-2", "-3")]
+
     def test_two_runs_that_differ_exit_1_and_name_the_difference(
         self, chaos, scenario, tmp_path, inline
     ):
@@ -145,7 +162,9 @@ class TestRun:
         result = chaos("run", scenario(), "--out", tmp_path / "out", "--check-determinism")
         assert result.exit_code == 1
         why = "short: two runs of one seed differ at line 12: this, not that"
-        assert report_in(tmp_path / "out")["reasons"][0] == why
+        report = report_in(tmp_path / "out")
+        assert report["reasons"][0] == why
+        assert report["command"].endswith(" --check-determinism"), "else it does not reproduce this"
 
     def test_a_check_of_determinism_that_was_stopped_exits_3(
         self, chaos, scenario, tmp_path, inline
