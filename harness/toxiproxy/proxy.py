@@ -242,7 +242,10 @@ def _names(serial: int, fault: Imposable) -> dict[str, str]:
     """Stream by toxic name. The names sort as they were imposed, which is how `heal` knows."""
     if isinstance(fault, Disabled):
         return {}
-    return {f"{serial:08d}-{fault.type}-{each}": each for each in fault.direction.streams}
+    return {
+        f"{serial:08d}-{number}-{fault.type}-{stream}": stream
+        for number, stream in enumerate(fault.direction.streams)
+    }
 
 
 def _installed(found: Mapping[str, Any]) -> InstalledToxic:  # Any: JSON

@@ -101,10 +101,10 @@ def test_healing_takes_off_everything_last_imposed_first(watched):
         proxy.impose(fault)
     proxy.heal()
     assert transport.removed == [
-        "00000004-bandwidth-downstream",
-        "00000003-latency-upstream",
-        "00000003-latency-downstream",
-        "00000001-timeout-downstream",
+        "00000004-0-bandwidth-downstream",
+        "00000003-1-latency-downstream",
+        "00000003-0-latency-upstream",
+        "00000001-0-timeout-downstream",
     ]
     assert proxy.state().is_clean
 
