@@ -69,12 +69,15 @@ class AsyncProxy:
 
     @asynccontextmanager
     async def imposing(self, fault: Imposable) -> AsyncIterator[Imposed]:
-        """See `Proxy.imposing`."""
-        imposed = await self.impose(fault)
+        """See `Proxy.imposing`. Cancelled while it is being imposed, it is lifted all the same."""
+        imposed: list[Imposed] = []
         try:
-            yield imposed
+            # Kept by the thread: of a cancelled call nothing comes back, and it is carried out.
+            await _in_thread(lambda: imposed.append(self._proxy.impose(fault)))
+            yield imposed[0]
         finally:
-            await self.lift(imposed)
+            for each in imposed:
+                await self.lift(each)
 
     async def drop_connections(self) -> None:
         """See `Proxy.drop_connections`."""

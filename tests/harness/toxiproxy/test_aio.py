@@ -73,3 +73,19 @@ def test_a_cancelled_call_is_over_before_its_caller_goes_on(server):
 
     assert asyncio.run(story()) == (1, True)
     client.close()
+
+
+def test_what_is_cancelled_while_it_is_being_imposed_does_not_last(server):
+    """As at the end of a fault that comes and goes: nobody holds what would lift it."""
+    client = Toxiproxy(server.address, transport=Slow())
+    proxy = client.create("slow", Address("127.0.0.1", 1))
+
+    async def story() -> bool:
+        outside = AsyncProxy(proxy)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02), outside.imposing(Disabled()):
+                pytest.fail("it takes longer")
+        return (await outside.state()).is_clean
+
+    assert asyncio.run(story())
+    client.close()
