@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import json
 import os
 import re
 import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +28,9 @@ __all__ = ["PREFIX", "Toxiproxy"]
 
 PREFIX = "foxtrot-"
 _BINDS = 5
+_HERE = "127.0.0.1"
+# From one end of the machine to the other.
+_WAY = 5.0
 
 
 class Toxiproxy:
@@ -64,19 +69,62 @@ class Toxiproxy:
         when the interpreter ends; after a kill, by the next `attach`.
 
         Raises:
-            ToxiproxyError: It does not answer, or cannot be swept.
+            ToxiproxyError: It does not answer, or cannot be swept, or the directory not be used.
         """
-        directory = directory or default_directory()
         client = cls(server)
         client.version()
-        client.sweep(directory)
-        client._run_file = RunFile.open(server, directory)
+        try:
+            directory = directory or default_directory()
+            client.sweep(directory)
+            client._run_file = RunFile.open(server, directory)
+        except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home
+            raise ToxiproxyError(
+                f"expected to note in {directory or 'the home directory'} what this run puts on "
+                f"{server}, cannot ({error}); name another place with XDG_STATE_HOME"
+            ) from error
         atexit.register(client.close)
         return client
 
     def version(self) -> str:
-        """What the server says it is; `git` where it was built without a version."""
-        return str(self._transport.get(f"http://{self.server}/version").json()["version"])
+        """What the server says it is; `git` where it was built without a version.
+
+        Raises:
+            ToxiproxyError: It does not answer, or not as a toxiproxy-server of today does.
+        """
+        text = self._transport.get(f"http://{self.server}/version").text
+        if re.fullmatch(r"2\.5\.\d+", text):  # as plain text, up to there
+            return str(text)
+        try:
+            # In 2.6 something that is no JSON follows.
+            found, _ = json.JSONDecoder().raw_decode(text)
+            return str(found["version"])
+        except (ValueError, KeyError, TypeError):
+            raise ToxiproxyError(
+                f"expected a toxiproxy-server, 2.5 or newer, at {self.server}, "
+                f"asked for its version it says {text[:80]!r}"
+            ) from None
+
+    def check_way(self) -> None:
+        """Make sure that a proxy of this server can be reached from here, and leads back here.
+
+        Raises:
+            ToxiproxyError: It is on another machine, or in a container with a network of its own.
+        """
+        with socket.create_server((_HERE, 0)) as end:
+            end.settimeout(_WAY)
+            proxy = self.create("way", Address(_HERE, end.getsockname()[1]))
+            try:
+                arrived, why = _is_way(proxy.address, end), ""
+            except OSError as error:
+                arrived, why = False, f" ({error})"
+            finally:
+                self._remove(proxy.name)
+        if not arrived:
+            raise ToxiproxyError(
+                f"expected a connection through {self.server} at {proxy.address} to lead back to "
+                f"this machine, it does not{why}: take a server that runs here; one in a container "
+                "needs the host's own network"
+            )
 
     def create(self, label: str, upstream: Address, *, listen: Address | None = None) -> Proxy:
         """Put a proxy in front of `upstream`.
@@ -142,12 +190,11 @@ class Toxiproxy:
         errors: list[ToxiproxyError] = []
         for name in reversed(self._names.copy()):
             try:
-                self._delete(name)
+                self._remove(name)
             except ToxiproxyError as error:
                 errors.append(error)
-            else:
-                self._names.remove(name)
         if errors:
+            atexit.unregister(self.close)  # told of once, here
             raise ToxiproxyError(
                 f"expected every proxy of this run gone from {self.server}, not sure of "
                 f"{', '.join(self._names)}; the next run that attaches tries again"
@@ -177,10 +224,15 @@ class Toxiproxy:
     def _somewhere(self) -> Address:
         if self.server.is_loopback:
             return Address(self.server.host, free_port(self.server.host))
-        return Address("0.0.0.0", 0)  # noqa: S104 - on the server's machine, as asked for
+        # The any address of the family by which the server itself is reached.
+        return Address("::" if ":" in self.server.host else "0.0.0.0", 0)  # noqa: S104 - as asked for
 
     def _all(self) -> dict[str, Any]:  # Any: the library comes without types
         return dict(self._library.Toxiproxy().proxies())
+
+    def _remove(self, name: str) -> None:
+        self._delete(name)
+        self._names.remove(name)
 
     def _delete(self, name: str) -> None:
         url = f"http://{self.server}/proxies/{name}"
@@ -196,7 +248,23 @@ class Toxiproxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except ToxiproxyError as left:
+            if error is None:
+                raise
+            error.add_note(str(left))  # what came first is why
+
+
+def _is_way(start: Address, end: socket.socket) -> bool:
+    """Whether what is sent to `start` comes out at `end`."""
+    token = secrets.token_bytes(16)
+    with socket.create_connection((start.host, start.port), timeout=_WAY) as sender:
+        sender.sendall(token)
+        receiver, _ = end.accept()
+        with receiver:
+            receiver.settimeout(_WAY)
+            return receiver.recv(len(token)) == token
 
 
 def _is_found(call: Callable[[str], object], url: str) -> bool:

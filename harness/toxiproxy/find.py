@@ -40,7 +40,7 @@ def find_server(
         ToxiproxyMissingError: There is none; says how to get one.
         ValueError: `given` is not HOST:PORT.
     """
-    if given:
+    if given is not None:
         return Address.parse(given)
     if named := environ.get("TOXIPROXY_SERVER"):
         return _named(named)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -29,6 +34,96 @@ pytestmark = pytest.mark.live
 
 def test_the_servers_version_is_plain_text(client):
     assert client.version() in {"2.12.0", "git"}
+
+
+@contextmanager
+def saying(body: bytes) -> Iterator[Address]:
+    """Somebody who says the same, whatever is asked."""
+
+    class Says(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Says) as site:
+        thread = threading.Thread(target=site.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield Address("127.0.0.1", site.server_port)
+        site.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("text", [b"2.1.4", b"git", b"<html>", b'{"ok": true}', b"[]", b""])
+def test_who_is_no_toxiproxy_server_of_today_is_told_from_one(text, tmp_path):
+    """Neither a web server that happens to be there, nor a server of 2019."""
+    with saying(text) as address, pytest.raises(ToxiproxyError, match="or newer, at 127") as told:
+        Toxiproxy.attach(address, directory=tmp_path)
+    assert repr(text.decode()) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [(b"2.5.0", "2.5.0"), (b'{"version": "2.6.0"}\\n', "2.6.0"), (b'{"version": "git"}', "git")],
+)
+def test_a_version_is_read_as_servers_since_2_5_say_it(text, version):
+    """2.5 in plain text, 2.6 in JSON with a backslash and an n behind it."""
+    with saying(text) as address:
+        assert Toxiproxy(address).version() == version
+
+
+def test_a_directory_that_cannot_be_written_is_named(client, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ToxiproxyError, match=r"another place with XDG_STATE_HOME"):
+        Toxiproxy.attach(client.server, directory=tmp_path / "file" / "state")
+
+
+def test_a_user_without_a_home_is_told_what_to_name(client, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    with pytest.raises(ToxiproxyError, match=r"another place with XDG_STATE_HOME"):
+        Toxiproxy.attach(client.server)
+
+
+def test_the_way_through_a_server_on_this_machine_leads_back(client):
+    client.check_way()
+    assert client.names() == ()
+
+
+@pytest.mark.parametrize("field", ["listen", "upstream"])
+def test_a_server_from_which_no_way_leads_back_is_refused(server, client, monkeypatch, field):
+    """What the core would have been blamed for: nothing that it sent would have arrived."""
+    monkeypatch.setattr("harness.toxiproxy.client._WAY", 0.2)
+    proxy = client.create("other", Address("127.0.0.1", free_port()))
+    if field == "listen":
+        proxy.impose(Disabled())
+    monkeypatch.setattr(client, "create", lambda *_: proxy)
+    with pytest.raises(ToxiproxyError, match="lead back to this machine") as told:
+        client.check_way()
+    assert "host's own network" in str(told.value)
+    assert client.names() == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "listen"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("10.0.0.7", "0.0.0.0"),
+        ("fd00::7", "::"),
+        ("toxi", "0.0.0.0"),
+    ],
+)
+def test_a_proxy_listens_where_its_server_is_reached(host, listen):
+    """An IPv6 address leads to nothing that listens on IPv4 alone."""
+    assert Toxiproxy(Address(host, 8474))._somewhere().host == listen
 
 
 def test_without_the_client_library_the_error_says_what_to_install(monkeypatch, client):
@@ -154,3 +249,39 @@ def test_a_proxy_that_cannot_be_deleted_is_named(server, answer):
     transport.keeps = "nothing"
     client.close()
     assert client.names() == ()
+
+
+def test_what_went_wrong_first_is_what_is_told(server):
+    transport = Stubborn()
+    transport.keeps, transport.answer = "keeps", ToxiproxyUnreachableError("no answer")
+    with (
+        pytest.raises(ValueError, match="the reason") as told,
+        Toxiproxy(server.address, transport=transport) as client,
+    ):
+        client.create("keeps", Address("127.0.0.1", 1))
+        raise ValueError("the reason")
+    assert "not sure of" in told.value.__notes__[0]
+    transport.keeps = "nothing"
+    client.close()
+
+
+GONE = """
+import sys
+from pathlib import Path
+from harness.toxiproxy import Address, Toxiproxy, ToxiproxyError, ToxiproxyServer
+server = ToxiproxyServer.start(Path(sys.argv[1]))
+client = Toxiproxy.attach(server.address, directory=Path(sys.argv[2]))
+client.create("left", Address("127.0.0.1", 1))
+server.stop()
+try:
+    client.close()
+except ToxiproxyError:
+    print("told")
+"""
+
+
+def test_a_server_that_is_gone_at_the_end_is_told_of_once(binary, tmp_path):
+    """Not again when the interpreter ends, with a traceback."""
+    command = [sys.executable, "-c", GONE, str(binary), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("told\n", "")

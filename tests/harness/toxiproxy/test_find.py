@@ -46,5 +46,6 @@ def test_what_is_named_and_wrong_is_an_error_and_not_passed_over(machine):
     environ = {"TOXIPROXY_SERVER": str(named), "PATH": str(on_path.parent)}
     with pytest.raises(ToxiproxyMissingError, match="got TOXIPROXY_SERVER="):
         find_server(environ=environ, tools=in_tools.parent)
-    with pytest.raises(ValueError, match="expected HOST:PORT"):
-        find_server("here", environ=environ, tools=in_tools.parent)
+    for given in ("here", ""):
+        with pytest.raises(ValueError, match="expected HOST:PORT"):
+            find_server(given, environ=environ, tools=in_tools.parent)
