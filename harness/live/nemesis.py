@@ -79,21 +79,34 @@ class ProxyNemesis:
         self._hang_up = hang_up
         self._windows: dict[str, _Window] = {}
         self._touched: dict[tuple[str, str], None] = {}
+        self._happening: list[asyncio.Task[None]] = []
         self._is_healed = False
 
     async def run(self) -> None:
-        """Begin and end every fault in time."""
-        await asyncio.gather(*(self._happen(fault) for fault in self._faults))
-
-    async def heal_all(self) -> None:
-        """Take off what is still on; verify by the server's own word that nothing is left. Once."""
+        """Begin and end every fault in time, until they are healed."""
         if self._is_healed:
             return
-        self._is_healed, why = True, ""
+        self._happening = [asyncio.ensure_future(self._happen(each)) for each in self._faults]
+        await asyncio.gather(*self._happening)
+
+    async def heal_all(self) -> None:
+        """Take off what is still on; verify by the server's own word that nothing is left. Once.
+
+        From then on nothing begins any more.
+        """
+        if self._is_healed:
+            return
+        for each in self._happening:
+            each.cancel()
+        if self._happening:
+            # What is being imposed is carried out first, or it would be on after the healing.
+            await asyncio.wait(self._happening)
+        why = ""
         try:
             await self._proxy.heal()
         except ToxiproxyError as error:
             why = str(error)
+        self._is_healed = True
         for fault in reversed(self._faults):
             self._ended(fault)
             outcome = "failed" if why else "ok"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ class Proxy:
     def __init__(self, now: Callable[[], float]) -> None:
         self.told: list[tuple[float, str, str]] = []
         self.error: Exception | None = None
+        self.takes = 0.0
         self._now = now
 
     def _note(self, what: str, fault: object = "") -> None:
@@ -48,6 +50,7 @@ class Proxy:
         self._note("drop")
 
     async def heal(self) -> None:
+        await asyncio.sleep(self.takes)
         self._note("heal")
         if self.error is not None:
             raise self.error
@@ -205,6 +208,50 @@ def test_what_is_healed_early_is_over_early(play: Play) -> None:
 
     play.run(act, "refuse")
     assert [each[1] for each in play.story()] == ["fault.begin", "fault.end", "fault.healed"]
+
+
+@pytest.mark.parametrize(("kind", "at"), [("refuse", 2.0), ("flap", 5.5)])
+def test_after_the_healing_nothing_begins_any_more(play: Play, kind: str, at: float) -> None:
+    """A fault written for after the run's end does not spoil the time that is to be quiet."""
+
+    async def act(made: Any) -> None:
+        running = asyncio.ensure_future(made.run())
+        await asyncio.sleep(at)
+        await made.heal_all()
+        await asyncio.sleep(20.0)
+        assert running.cancelled()
+
+    play.run(act, kind, **({"down": 1.0, "up": 2.0} if kind == "flap" else {}))
+    assert play.proxy.told[-1] == (at, "heal", "")
+    assert play.story()[-1] == (at, "fault.healed", "ok")
+    assert not play.board.is_active("A")
+
+
+def test_faults_that_are_to_happen_after_the_healing_do_not(play: Play) -> None:
+    """Also where nobody came to the beginning of them."""
+
+    async def act(made: Any) -> None:
+        await made.heal_all()
+        await made.run()
+
+    play.run(act, "refuse")
+    assert [each[1] for each in play.proxy.told] == ["heal"]
+
+
+def test_a_healing_that_is_interrupted_is_made_good_and_told(play: Play) -> None:
+    """Ctrl-C may come while the server is being asked; the report must not say "not healed"."""
+
+    async def act(made: Any) -> None:
+        await made.run()
+        play.proxy.takes = 3.0
+        healing = asyncio.ensure_future(made.heal_all())
+        await asyncio.sleep(1.0)
+        healing.cancel()
+        await asyncio.wait([healing])
+        await made.heal_all()
+
+    play.run(act, "refuse")
+    assert play.story()[-1] == (12.0, "fault.healed", "ok")
 
 
 def test_a_request_is_touched_by_what_was_on_its_way_and_is_to_blame(play: Play) -> None:
