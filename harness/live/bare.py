@@ -34,7 +34,7 @@ from harness.toxiproxy import AsyncToxiproxy, Toxiproxy
 from harness.workload import Desk, Market, Strategy
 from harness.world import World
 
-__all__ = ["BARE", "BareBot", "BareOrder", "bare_of", "drive_bare", "run_bare"]
+__all__ = ["BARE", "BareBot", "BareOrder", "bare_of", "drive_bare", "forget_bare", "run_bare"]
 
 #: The control's folder within that of the run it is the control of.
 BARE = Path("control", "bare")
@@ -283,10 +283,11 @@ def run_bare(
     *,
     at_a_time: int,
     on_progress: Callable[[int], None] = lambda _: None,
-) -> None:
+) -> dict[Path, str]:
     """Drive the scenarios of jobs with the bare client, each in `BARE` of its job's folder.
 
-    Ctrl-C ends them all and lifts every fault; what was not finished has no history.
+    Ctrl-C ends them all and lifts every fault; what was not finished has no history. Nor has what
+    broke, of which the error comes back by the job's folder.
 
     Args:
         jobs: What to drive.
@@ -295,12 +296,16 @@ def run_bare(
         on_progress: Told how many have ended.
     """
     done: list[Path] = []
+    broken: dict[Path, str] = {}
 
     async def one(job: Job, turn: asyncio.Semaphore, starting: asyncio.Lock) -> None:
         folder = job.folder / BARE
         folder.mkdir(parents=True, exist_ok=True)
         async with turn:
-            done.append(await drive_bare(job.scenario, folder, toxiproxy, starting=starting))
+            try:
+                done.append(await drive_bare(job.scenario, folder, toxiproxy, starting=starting))
+            except Exception as error:  # the others' turn, and what the core did, stand
+                broken[job.folder] = f"{type(error).__name__}: {error}"
         on_progress(len(done))
 
     async def everything() -> None:
@@ -312,6 +317,13 @@ def run_bare(
     warm_up()
     with suppress(KeyboardInterrupt):
         asyncio.run(everything())
+    return broken
+
+
+def forget_bare(jobs: Sequence[Job]) -> None:
+    """Take away what an earlier run in the same folders left: it is no control of this one."""
+    for job in jobs:
+        (job.folder / BARE / HISTORY_NAME).unlink(missing_ok=True)
 
 
 def bare_of(job: Job) -> BareFacts | None:
@@ -394,6 +406,7 @@ async def _live(stage: Stage, bot: BareBot) -> None:
         task.cancel()
     stage.books.write_final()
     bot.write_final()
+    await stage.check_proxy()
 
 
 async def _closed(client: Any) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.scenario import Occurrence, Scenario
-from harness.toxiproxy import LIVE_TOXICS, SIMULATION_ONLY, VENUE_SIDE
+from harness.toxiproxy import LIVE_TOXICS, SIMULATION_ONLY, VENUE_SIDE, live_fault
 
-__all__ = ["Division", "divide", "unsupported"]
+__all__ = ["Division", "divide", "mistakes", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,18 @@ def unsupported(scenario: Scenario) -> str:
     if profile != "binance":
         return f"expected profile binance, whose protocol the wire speaks, got {profile}"
     return ""
+
+
+def mistakes(occurrences: Iterable[Occurrence]) -> tuple[str, ...]:
+    """What the proxy could not be told: each setting beyond what its toxic can have, once."""
+    found: dict[str, None] = {}
+    for each in divide(occurrences).proxied:
+        fault = each.fault
+        try:
+            live_fault(fault.kind, fault.variant or "", fault.parameters)
+        except ValueError as error:
+            found[f"{each.id.partition('#')[0]} ({fault.kind}): {error}"] = None
+    return tuple(found)
 
 
 def _is_aimed(occurrence: Occurrence) -> bool:

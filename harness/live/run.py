@@ -212,6 +212,7 @@ async def _live(world: LiveWorld) -> None:
         "timeout" if report.timed_out else "ok",
         open_orders=[order.orderid for order in report.open_orders],
     )
+    await world.stage.check_proxy()
 
 
 async def _connect(world: LiveWorld, name: str) -> None:
@@ -231,9 +232,10 @@ def _counted(
     loop: asyncio.AbstractEventLoop,
     work: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
     context: contextvars.Context | None = None,
+    **options: Any,  # Any: such as `name`, which 3.13.3 and 3.14 hand on
 ) -> asyncio.Task[Any]:
     """Make a task, and count it among those of the run in whose context it was started."""
-    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context, **options)
     tasks = (context or contextvars.copy_context()).get(_TASKS)
     if tasks is not None:
         tasks.add(task)

@@ -19,7 +19,7 @@ from harness.live.tracing import Clerk, TracedServer
 from harness.nemesis import Nemesis
 from harness.network import Link
 from harness.scenario import Scenario, VenueSpec
-from harness.toxiproxy import Address, AsyncProxy, AsyncToxiproxy
+from harness.toxiproxy import Address, AsyncProxy, AsyncToxiproxy, ToxiproxyError
 from harness.wire import WireAccount, WireConfig
 from harness.wire.clock import VenueClock
 from harness.workload import Market
@@ -77,6 +77,19 @@ class Stage:
         """Lift every fault, whoever imposed it, and verify it."""
         await self.proxied.heal_all()
         await self.server.conductor.stop()
+
+    async def check_proxy(self) -> None:
+        """Make sure that the proxy has been there to the end.
+
+        Raises:
+            ToxiproxyError: It has not: what the client suffered was no fault of the scenario's.
+        """
+        try:
+            await self.proxy.state()
+        except ToxiproxyError as error:
+            raise ToxiproxyError(
+                f"expected the proxy of {self.scenario.name} there to the end: {error}"
+            ) from error
 
 
 @asynccontextmanager

@@ -99,3 +99,25 @@ def test_after_a_kill_the_next_one_that_attaches_sweeps_up(running: Running) -> 
         assert running.proxies() == {}
     assert not running.history.exists()
     assert partial_path(running.history).exists()
+
+
+def test_a_server_that_dies_in_the_middle_is_no_fault_of_the_cores(
+    binary: Path, tmp_path: Path
+) -> None:
+    """The harness has failed: exit code 4, the reason, and a report of what there is."""
+    from harness.toxiproxy import ToxiproxyServer
+
+    with ToxiproxyServer.start(binary) as dying:
+        command = Running(dying, tmp_path)
+        try:
+            command.wait_until(command.has_toxic)
+            dying.stop()
+            output, _ = command.process.communicate(timeout=PATIENCE)
+        finally:
+            command.process.kill()
+    assert command.process.returncode == 4, output
+    assert "swallowed: crashed: Toxiproxy" in output
+    assert "nothing was run" not in output
+    assert "Traceback" not in output
+    assert command.report.exists()
+    assert command.events(command.history)[-1].outcome == "crashed"

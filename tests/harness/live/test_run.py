@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +150,43 @@ class TestAfterwards:
             text = path.read_text()
             assert "secret-of-" not in text
             assert not re.search("[0-9a-f]{64}", text), "a signature"
+
+
+@pytest.mark.parametrize("when", ["in the quiet", "in the control"])
+def test_a_proxy_that_is_gone_at_the_end_is_noticed(
+    server: Any, stories: Any, tmp_path: Path, when: str
+) -> None:
+    """What the client suffered without it is no word about the core, nor about a bare client."""
+    from harness.live.bare import run_bare
+    from harness.live.run import run_live
+    from harness.toxiproxy import Toxiproxy
+
+    [story] = [each for each in stories if each.name == "closed_door"]
+    short = story.model_copy(update={"duration": 3.0, "settle": 2.0, "faults": ()})
+    job = Job(short, tmp_path / "short")
+
+    with Toxiproxy(server.address) as client:
+        timer = threading.Timer(4.5, client.close)
+        timer.start()
+        if when == "in the quiet":
+            [each] = run_live([job], client, at_a_time=1)
+            told = {job.folder: each.detail} if each.ending == "crashed" else {}
+        else:
+            told = run_bare([job], client, at_a_time=1)
+        timer.join()
+    assert "expected the proxy of closed_door there to the end" in told.get(job.folder, "")
+
+
+def test_a_task_is_made_with_what_newer_pythons_hand_on() -> None:
+    """3.13.3 and 3.14 give a task factory the name as well, and the old ones nothing but it."""
+    from harness.live.run import _counted
+
+    async def named() -> str:
+        async def work() -> None:
+            pass
+
+        task = _counted(asyncio.get_running_loop(), work(), name="mine")
+        await task
+        return task.get_name()
+
+    assert asyncio.run(named()) == "mine"
