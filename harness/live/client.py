@@ -100,9 +100,10 @@ class LiveLink:
         if connection_id:
             self._history.record("link.close", connection_id, outcome, adapter=self.name, by=by)
 
-    def unanswered(self, connection_id: str) -> None:
-        """Note that a ping had no answer in time."""
-        self._history.record("link.ping", connection_id, "lost", adapter=self.name)
+    def unanswered(self, connection_id: str, given_up_after: float | None = None) -> None:
+        """Note that a ping came to nothing; after how long, if it was given up and did not fail."""
+        waited = {} if given_up_after is None else {"waited": round(given_up_after, 6)}
+        self._history.record("link.ping", connection_id, "lost", adapter=self.name, **waited)
 
     def now(self) -> float:
         """Seconds since the start of the run."""
@@ -192,10 +193,14 @@ class LiveAdapter(CcxtAdapter):
             self._link.opened(self.connection_id, outcome, began)
 
     async def ping(self) -> None:
-        """Ask whether the streams are alive, and note when no answer came in time."""
+        """Ask whether the streams are alive, and note when no answer came."""
+        began = self._link.now()
         try:
             await super().ping()
-        except BaseException:  # who asks gives up by cancelling
+        except asyncio.CancelledError:  # how one gives up; who does so at once learns nothing
+            self._link.unanswered(self.connection_id, self._link.now() - began)
+            raise
+        except BaseException:
             self._link.unanswered(self.connection_id)
             raise
 

@@ -52,14 +52,15 @@ class Wire:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.history = History(path, lambda: 2.0)
+        self.now = 2.0
+        self.history = History(path, lambda: self.now)
         self.sockets = 2
         self.arrived = {"A-x1"}
         self.touched: list[tuple[str, str, float, bool]] = []
         self.link = client.LiveLink(
             "A",
             self.history,
-            now=lambda: 2.0,
+            now=lambda: self.now,
             sockets=lambda: self.sockets,
             has_arrived=lambda name: name in self.arrived,
             touched=lambda *each: self.touched.append(each),
@@ -202,14 +203,21 @@ async def test_a_client_knows_the_venue_at_its_address_and_no_other(wire: Wire) 
         await made.close()
 
 
-@pytest.mark.parametrize("end", [TimeoutError, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (ConnectionResetError, {"adapter": "A"}),
+        (asyncio.CancelledError, {"adapter": "A", "waited": 0.25}),
+    ],
+)
 async def test_a_ping_that_nobody_answers_is_noted_and_one_that_is_answered_is_not(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, end: type[BaseException], told: dict[str, object]
 ) -> None:
-    """Who asks gives up by cancelling."""
+    """Who asks gives up by cancelling, and has learned nothing if that was at once."""
     ends: list[BaseException | None] = [None, end()]
 
     async def ping(_self: object) -> None:
+        wire.now += 0.25
         if (last := ends.pop(0)) is not None:
             raise last
 
@@ -219,4 +227,4 @@ async def test_a_ping_that_nobody_answers_is_noted_and_one_that_is_answered_is_n
     with pytest.raises(end):
         await adapter.ping()
     (event,) = wire.events()
-    assert (event.kind, event.outcome, event.details) == ("link.ping", "lost", {"adapter": "A"})
+    assert (event.kind, event.outcome, event.details) == ("link.ping", "lost", told)

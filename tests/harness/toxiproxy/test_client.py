@@ -254,12 +254,10 @@ def test_a_proxy_that_cannot_be_deleted_is_named(server, answer):
 def test_what_went_wrong_first_is_what_is_told(server):
     transport = Stubborn()
     transport.keeps, transport.answer = "keeps", ToxiproxyUnreachableError("no answer")
-    with (
-        pytest.raises(ValueError, match="the reason") as told,
-        Toxiproxy(server.address, transport=transport) as client,
-    ):
-        client.create("keeps", Address("127.0.0.1", 1))
-        raise ValueError("the reason")
+    client = Toxiproxy(server.address, transport=transport)
+    client.create("keeps", Address("127.0.0.1", 1))
+    with pytest.raises(ValueError, match="expected a label") as told, client:
+        client.create("no label", Address("127.0.0.1", 1))
     assert "not sure of" in told.value.__notes__[0]
     transport.keeps = "nothing"
     client.close()
