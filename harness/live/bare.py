@@ -402,6 +402,7 @@ async def _live(stage: Stage, bot: BareBot) -> None:
     await stage.heal_all()
     stage.history.record("run.settle", scenario.name)
     await clock.sleep(max(_SETTLE, _PATIENCE + _PAUSE))
+    await stage.let_arrive()
     for task in watching:
         task.cancel()
     stage.books.write_final()

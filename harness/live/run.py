@@ -203,6 +203,7 @@ async def _live(world: LiveWorld) -> None:
     await world.clock.sleep(scenario.settle)
     probing.cancel()  # or it would take the closing, which here takes time, for trouble
     await world.probe.sample_all()
+    await world.stage.let_arrive()
     read_final(cast(World, world))
     world.history.record("run.shutdown", scenario.name)
     report = await world.engine.close()

@@ -27,6 +27,9 @@ from harness.world import Tasks, exchange_of, instrument_of
 
 __all__ = ["Stage", "open_stage"]
 
+# As the simulation waits; a healed way on one machine takes a hundredth of it.
+_ARRIVAL = 0.5
+
 
 @dataclass(slots=True)
 class Stage:
@@ -77,6 +80,11 @@ class Stage:
         """Lift every fault, whoever imposed it, and verify it."""
         await self.proxied.heal_all()
         await self.server.conductor.stop()
+
+    async def let_arrive(self) -> None:
+        """Stop the market and wait for what is under way: a fill on the wire is not a lost one."""
+        self.server.front.stop()
+        await self.clock.sleep(_ARRIVAL)
 
     async def check_proxy(self) -> None:
         """Make sure that the proxy has been there to the end.

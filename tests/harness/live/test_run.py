@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from foxtrot.util.constants import Direction, Exchange, OrderType
+from foxtrot.util.object import OrderRequest
 from harness.batch import Finished, Job
 from harness.history import Event, read_history
 
@@ -190,3 +192,45 @@ def test_a_task_is_made_with_what_newer_pythons_hand_on() -> None:
         return task.get_name()
 
     assert asyncio.run(named()) == "mine"
+
+
+def test_a_fill_just_before_the_end_has_time_to_arrive(
+    server: Any, stories: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the venue has booked and the wire still carries is not lost, and no red run."""
+    from harness.live.run import run_live
+    from harness.live.tracing import Clerk
+    from harness.probe import Probe
+    from harness.toxiproxy import Toxiproxy
+
+    traded, placing = asyncio.Event(), []
+    record, sample_all = Clerk.record, Probe.sample_all
+    order = OrderRequest(
+        symbol="BTCUSDT",
+        exchange=Exchange.BINANCE,
+        direction=Direction.LONG,
+        type=OrderType.MARKET,
+        volume=0.001,
+        reference="BINANCE-last",
+    )
+
+    def recorded(clerk: Any, kind: str, /, *args: Any, **details: Any) -> int:
+        if kind == "venue.trade":
+            traded.set()
+        return record(clerk, kind, *args, **details)
+
+    async def sampled(probe: Any) -> None:
+        await sample_all(probe)
+        traded.clear()
+        placing.append(asyncio.ensure_future(probe._desk.place("BINANCE", order)))
+        await asyncio.wait_for(traded.wait(), 10.0)
+
+    monkeypatch.setattr(Clerk, "record", recorded)
+    monkeypatch.setattr(Probe, "sample_all", sampled)
+    [story] = [each for each in stories if each.name == "closed_door"]
+    short = story.model_copy(update={"duration": 3.0, "settle": 1.0, "faults": ()})
+    with Toxiproxy(server.address) as client:
+        [each] = run_live([Job(short, tmp_path / "short")], client, at_a_time=1)
+    assert (each.ending, each.detail) == ("completed", "")
+    assert each.result is not None
+    assert [i.name for i in each.result.invariants if i.verdict.value == "fail"] == []
