@@ -85,6 +85,22 @@ def test_an_incident_that_an_interrupt_cut_short_is_not_called_a_failure(failing
         assert "2 incidents, 1 not restored" in html
 
 
+def test_a_target_that_only_a_scenario_missed_is_missed(passing):
+    """By its own, stricter target, or among others that make up for it; the run has failed."""
+    scenario = passing.scenarios[0]
+    mttr = next(metric for metric in scenario.metrics if metric.name == "mttr_seconds")
+    late = replace(mttr, verdict=Verdict.FAIL)
+    few = replace(late, details={**late.details, "too_few": True})
+
+    def page(metric):
+        failed = replace(scenario, verdict=Verdict.FAIL, metrics=(metric,))
+        return report_html(replace(passing, verdict=Verdict.FAIL, scenarios=(failed,)))
+
+    told = '<strong>By 1 scenario</strong><p class="soft">{}: Mean time to recovery</p>'
+    assert told.format(scenario.name) in page(late)
+    assert "<p>Which targets were missed?</p><strong>None</strong>" in page(few)
+
+
 def test_the_rules_about_money_are_rules_that_exist():
     assert set(ORACLES) >= BOOKS
 
