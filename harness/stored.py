@@ -44,11 +44,13 @@ def folder_for(out: Path | None) -> Path:
 
 
 def _new_folder() -> Path:
+    home = Path("reports")
+    home.mkdir(exist_ok=True)  # by itself: where a dead link has its name, that exists as well
     name = f"run-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
-        folder = Path("reports", name if number == 1 else f"{name}-{number}")
+        folder = home / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):  # of a run that began in the same second
-            folder.mkdir(parents=True)
+            folder.mkdir()
             break
     return folder
 
@@ -81,7 +83,8 @@ def mix_of_run(histories: Sequence[Path]) -> Mix | None:
 
     Read from the report beside their folders: the manifest may have changed since.
     """
-    for folder in dict.fromkeys(history.parent.parent for history in histories):
+    # Resolved: seen from its own folder a history is `history.jsonl`, whose parents are all `.`.
+    for folder in dict.fromkeys(history.resolve().parent.parent for history in histories):
         path = folder / _REPORT
         if path.is_file():
             return _mix_in(path)

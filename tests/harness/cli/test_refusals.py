@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from harness import stored
 
 from .samples import SCENARIOS, SHORT, refused, stories
 
@@ -67,6 +70,14 @@ class TestRefusals:
             f"{tmp_path / 'nowhere'}:1: expected a readable file"
         )
         assert len(said.splitlines()) == 2
+
+    def test_a_reports_that_leads_nowhere(self, chaos, scenario, monkeypatch):
+        """A dead link exists when a folder is to be made in its place: no number helps."""
+        Path("reports").symlink_to("nowhere/at/all")
+        few = SimpleNamespace(count=lambda first: range(first, 9))  # lest it try for ever
+        monkeypatch.setattr(stored, "itertools", few)
+        said = refused(chaos("run", scenario()))
+        assert said.startswith("reports: cannot write there (")
 
     def test_a_folder_without_scenarios(self, chaos, tmp_path):
         (tmp_path / "empty").mkdir()

@@ -47,6 +47,16 @@ class TestReport:
             chaos("report", path, "--out", tmp_path / "again")
             assert report_in(tmp_path / "again")["gate"] == "interval", path
 
+    def test_the_mix_is_found_from_inside_the_folder_too(
+        self, chaos, stored, monkeypatch, tmp_path
+    ):
+        mix = {"scenarios": ["short"], "kinds": []}
+        (stored / "report.json").write_bytes(orjson.dumps({"mix": mix}))
+        monkeypatch.chdir(stored / "short")
+        for path in ("history.jsonl", "."):
+            chaos("report", path, "--out", tmp_path / "again")
+            assert report_in(tmp_path / "again")["gate"] == "interval", path
+
     @pytest.mark.parametrize(
         "text",
         ["", "[]", '{"mix": 5}', '{"mix": {"scenarios": [], "kinds": [{"kind": "ban"}]}}',
