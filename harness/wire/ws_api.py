@@ -54,7 +54,10 @@ class WsApi:
             answer = await self._answer(message, source_ip)
         if answer.is_cut:
             raise Dropped("cut off")
-        if message.method == _UNSUBSCRIBE and answer.status == 200:
+        is_subscribed = (
+            self._subscription is not None
+        )  # it may have ended while this was on its way
+        if _method(message) == _UNSUBSCRIBE and answer.status == 200 and is_subscribed:
             say(self._terminated())
         return self._reply(message, answer)
 
@@ -80,7 +83,7 @@ class WsApi:
         if not isinstance(params, dict):
             error = ApiError(-1135, "Invalid JSON Request")
             return await self._exchange.refuse(error, source_ip, self._connection_id)
-        endpoint = self._methods.get(message.method.removeprefix(_VERSION))
+        endpoint = self._methods.get(_method(message))
         if endpoint is None:
             error = ApiError(-1020, "This operation is not supported.", status=404)
             return await self._exchange.refuse(error, source_ip, self._connection_id)
@@ -205,6 +208,10 @@ class WsApi:
             return body
         times = {"serverTime": round(now * 1000), "retryAfter": round(until * 1000)}
         return {**body, "data": times}
+
+
+def _method(message: Message) -> str:
+    return message.method.removeprefix(_VERSION)
 
 
 def _dumps(value: Any) -> str:  # Any: JSON

@@ -157,6 +157,28 @@ async def test_subscription_is_one_at_a_time_and_its_end_is_said(
         assert orjson.loads(await ws.receive_str())["subscriptionId"] == 1
 
 
+async def test_subscription_ends_once_by_whatever_name_and_however_often_it_is_asked_to(
+    serve: Any, order: Any, signed_ws: Any
+) -> None:
+    """With `v3/` before it the end was acknowledged and none; asked for twice it ended twice."""
+    end = "userDataStream.unsubscribe"
+    async with serve() as client, client.session.ws_connect("/ws-api/v3") as ws:
+        for methods in ((f"v3/{end}",), (end, end)):
+            number = (await _ask(ws, _SUBSCRIBE, **signed_ws()))["result"]["subscriptionId"]
+            fault = await client.impose("latency", delay="30ms", jitter="0s")
+            for method in methods:
+                await ws.send_json({"id": 1, "method": method})
+            await ws.send_json({"id": 2, "method": "ping"})
+            told: list[Any] = []
+            while not told or told[-1].get("id") != 2:
+                told.append(orjson.loads(await ws.receive_str()))
+            await client.admin("DELETE", f"faults/{fault}")
+            await client.good("POST", "order", **order())
+            assert (await _ask(ws, "ping"))["result"] == {}
+            events = [each for each in told if "event" in each]
+            assert [each["subscriptionId"] for each in events] == [number]
+
+
 async def test_limits_that_a_request_touched_are_told_unless_it_asks_for_none(
     serve: Any, order: Any, signed_ws: Any
 ) -> None:
