@@ -12,7 +12,7 @@ import orjson
 
 from foxtrot.adapter.session import Operation
 from harness.wire import forms
-from harness.wire.errors import ApiError, Dropped
+from harness.wire.errors import ApiError, Dropped, Lost
 from harness.wire.exchange import Call, Exchange
 from harness.wire.market import Candle, SymbolView
 from harness.wire.market_endpoints import INTERVALS
@@ -147,14 +147,21 @@ class MarketStreams:
         before, self._done = self._done, asyncio.Event()
         done = self._done
         try:
-            if message.method == "SUBSCRIBE" and isinstance(message.params, list):
-                await self._prepare(message.params, source_ip)
-            else:  # asks nothing of the venue, but is on its way as long as what does
-                await self._exchange.front.ping(self._connection_id)
+            try:
+                await self._arrive(message, source_ip)
+            except (ApiError, Lost):  # what follows it waits for what went before it all the same
+                await before.wait()
+                raise
             await before.wait()
             return self._do(message)
         finally:
             done.set()
+
+    async def _arrive(self, message: Message, source_ip: str) -> None:
+        if message.method == "SUBSCRIBE" and isinstance(message.params, list):
+            await self._prepare(message.params, source_ip)
+        else:  # asks nothing of the venue, but is on its way as long as what does
+            await self._exchange.front.ping(self._connection_id)
 
     def _do(self, message: Message) -> Any:  # Any: JSON
         method, params = message.method, message.params

@@ -147,6 +147,28 @@ async def test_messages_of_a_socket_take_effect_in_their_order_however_slow(serv
 
 
 @pytest.mark.asyncio
+async def test_message_that_is_refused_lets_none_overtake_what_went_before_it(serve: Any) -> None:
+    """The unsubscribe behind it came before the subscribe, and the stream ran on."""
+    async with serve(tick_interval=60.0) as client, client.session.ws_connect("/ws") as ws:
+        fault = await client.impose("latency", delay="300ms", jitter="0s")
+        await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 0})
+        await asyncio.sleep(0.1)
+        await client.admin("DELETE", f"faults/{fault}")
+        for number, (method, names) in enumerate(
+            (
+                ("NO_SUCH", []),
+                ("SUBSCRIBE", ["a@trade"] * 1025),
+                ("UNSUBSCRIBE", ["btcusdt@trade"]),
+            ),
+            start=1,
+        ):
+            await ws.send_json({"method": method, "params": names, "id": number})
+        assert [each["id"] for each in await _next(ws, 4)] == [0, 1, 2, 3]
+        await ws.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 4})
+        assert await _next(ws, 1) == [{"result": [], "id": 4}]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("path", "method"), _NOT_THE_VENUES)
 async def test_dead_path_answers_nothing_whatever_is_asked(
     serve: Any, path: str, method: str
