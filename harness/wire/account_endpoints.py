@@ -71,13 +71,20 @@ async def _query(exchange: Exchange, call: Call) -> Answer:
         symbol=call.params["symbol"],
         client_id=client_id_of(call, record),
     )
-    if answer.status == 400 and record is None and _says_both(call):
+    if answer.status == 400 and _is_misnamed(exchange, call):
         return _instead(answer, -2013, -2039, "Client order ID is not correct for this order ID.")
     return answer
 
 
-def _says_both(call: Call) -> bool:
-    return bool(call.params.get("orderId") and call.params.get("origClientOrderId"))
+def _is_misnamed(exchange: Exchange, call: Call) -> bool:
+    """Whether there is an order of that number, and the call gives it another client id."""
+    number, client_id = call.number("orderId"), call.params.get("origClientOrderId")
+    if number is None or not client_id:
+        return False
+    found = exchange.records.find(call.account, number)
+    if found is None or found.row["symbol"] != call.params["symbol"]:
+        return False
+    return bool(found.row["client_id"] != client_id)
 
 
 def _instead(answer: Answer, code: int, other: int, message: str) -> Answer:

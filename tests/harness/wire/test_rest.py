@@ -103,6 +103,8 @@ async def test_order_that_is_named_twice_must_be_the_same(serve: Any, order: Any
         status, body = await client.signed("DELETE", "order", **wrong)
         assert (status, body["code"]) == (400, -2011)
         assert len(await client.good("GET", "openOrders")) == 2
+        status, body = await client.signed("GET", "order", **wrong | {"orderId": 3})
+        assert (status, body["code"]) == (400, -2013)  # there is none whose id could be another
         right = {**wrong, "origClientOrderId": "a"}
         assert (await client.good("GET", "order", **right))["orderId"] == 1
         assert (await client.good("DELETE", "order", **right))["orderId"] == 1
