@@ -148,7 +148,7 @@ class Exchange:
         if toll.status >= 400:
             return toll
         body = orjson.dumps({"code": error.code, "msg": error.message})
-        return Answer(error.status, toll.headers, body)
+        return replace(toll, status=error.status, body=body)  # cut off, if that was
 
     def next_request(self) -> str:
         """The name of one more request to the venue."""

@@ -132,6 +132,17 @@ async def test_truncated_reply_ends_in_the_middle_of_its_body(serve: Any, order:
         assert len(client.server.venue.ledger.orders()["main"]) == 1
 
 
+async def test_refusal_by_the_front_itself_is_cut_off_like_any_other_reply(serve: Any) -> None:
+    """It came whole, while the fault said that it had cut it off."""
+    async with serve() as client:
+        await client.impose("truncated")
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await client.public("klines", symbol="NOPE", interval="1m")
+        async with client.session.ws_connect("/ws-api/v3") as ws:
+            await ws.send_json({"id": 1, "method": "no.such.method"})
+            assert (await ws.receive()).type is not aiohttp.WSMsgType.TEXT
+
+
 @pytest.mark.parametrize("variant", ["empty", "truncated", "html", "wrong_type"])
 async def test_malformed_reply_reaches_the_client_as_it_is(
     serve: Any, order: Any, variant: str
@@ -240,14 +251,14 @@ async def test_scenario_misbehaves_on_schedule_and_names_what_it_cannot(
     serve: Any, log: _Log, wait_until: Any
 ) -> None:
     scenario = _scenario(
-        {"kind": "rate_limit", "at": "50ms", "for": "150ms"},
+        {"kind": "rate_limit", "at": "600ms", "for": "600ms"},
         {"kind": "clock_jump", "at": "1s"},
     )
     async with serve(log, scenario=scenario) as client:
         assert [each.fault.kind for each in client.server.conductor.skipped] == ["clock_jump"]
         status, body = await client.public("ticker/price")
         assert (status, [each["symbol"] for each in body]) == (200, ["BTCUSDT"])
-        await asyncio.sleep(0.1)
+        await wait_until(lambda: "fault.begin" in log.kinds("fault."))
         assert (await client.public("time"))[0] == 429
         await wait_until(lambda: "fault.healed" in log.kinds("fault."))
         assert (await client.public("time"))[0] == 200
