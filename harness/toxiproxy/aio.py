@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import ParamSpec, TypeVar
 
 from harness.toxiproxy.address import Address
@@ -98,8 +98,11 @@ async def _in_thread(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         # A thread cannot be cancelled. Left alone it would change the server behind the back of
-        # whoever cleans up next; every call is bounded, so the wait is too.
-        await asyncio.wait([running])
+        # whoever cleans up next; every call is bounded, so the wait is too. It may be cancelled
+        # more than once: by the end of a fault's time, and by who heals.
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
         if not running.cancelled():
             running.exception()  # taken note of: the cancellation is what the caller gets
         raise
