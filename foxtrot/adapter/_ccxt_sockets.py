@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from foxtrot.util.clock import Clock
 
-__all__ = ["Sockets", "close_client"]
+__all__ = ["Sockets", "close_client", "refusal_behind"]
 
 _LOOK_FOR_PONG = 0.02
 _GOODBYE = 0.25
@@ -72,3 +72,12 @@ async def close_client(client: Any) -> None:
         client.clients.clear()
         with suppress(Exception):
             await client.close()
+
+
+def refusal_behind(error: Exception) -> Exception:
+    """What the venue said, where ccxt trips as it tidies up after a subscription that was refused.
+
+    It forgets the account's stream twice, and the second time raises a KeyError over the refusal.
+    """
+    hidden = error.__context__
+    return hidden if isinstance(error, KeyError) and isinstance(hidden, Exception) else error

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from foxtrot.adapter._ccxt_bodies import UNREADABLE, CcxtBodies, Json, listed, markets_in
 from foxtrot.adapter._ccxt_fills import ClientIds, Fills
 from foxtrot.adapter._ccxt_orders import naming, order_arguments, require_spoken
-from foxtrot.adapter._ccxt_sockets import Sockets, close_client
+from foxtrot.adapter._ccxt_sockets import Sockets, close_client, refusal_behind
 from foxtrot.adapter._replies import check_price, unread
 from foxtrot.adapter.base_adapter import AdapterStatus, BaseAdapter
 from foxtrot.util.classification import Classifier
@@ -125,6 +125,7 @@ class CcxtAdapter(BaseAdapter):
         self._fills = Fills(
             self._client_ids, ask=self._call, listed=self._listed, read_order=self._order
         )
+        self._is_clock_off = False
         self._connections = 0
         self._ended_connection = ""
         self._requests = 0
@@ -147,6 +148,8 @@ class CcxtAdapter(BaseAdapter):
         self._client.handle_event_stream_terminated = self._stream_ended
         try:
             require_spoken(self._client, self._clock)
+            if self._is_clock_off:  # what one client has measured the next one does not know
+                self._client.options["adjustForTimeDifference"] = True
             if self.request_lifetime is not None:
                 window = float(self._client.options.get("recvWindow") or 0.0) / 1000
                 self.request_lifetime = max(self.request_lifetime, window)
@@ -183,10 +186,13 @@ class CcxtAdapter(BaseAdapter):
             await self._call("time", self._client.fetch_time, float)
 
     async def resync(self) -> None:
-        """Measure how far the venue's clock is from ours; requests are stamped by the venue's."""
+        """Measure how far the venue's clock is from ours; requests are stamped by the venue's.
+
+        From then on each new connection measures it again.
+        """
         client = self._connected()
         await self._call("time", client.load_time_difference, float)
-        client.options["adjustForTimeDifference"] = True
+        self._is_clock_off = True
 
     async def subscribe(self, requests: Sequence[SubscribeRequest]) -> None:
         """Start watching the symbols and the account's orders; what is watched already stays so.
@@ -379,8 +385,7 @@ class CcxtAdapter(BaseAdapter):
         try:
             return await watch()
         except Exception as exc:
-            error = self._classified(exc, "stream")
-            self._lost(error)
+            self._lost(self._classified(refusal_behind(exc), "stream"))
             return None
 
     async def _watch_sockets(self) -> None:

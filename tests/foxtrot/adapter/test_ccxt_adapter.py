@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -53,15 +54,25 @@ class Sink:
 class Desk:
     """An adapter, what it pushed, and the venue that it talks to."""
 
-    def __init__(self, server: Any, *, timeout: float = 2.0) -> None:
+    def __init__(
+        self,
+        server: Any,
+        *,
+        timeout: float = 2.0,
+        secret: str = "secret-main",
+        ahead: float = 0.0,
+    ) -> None:
         self.server = server
+        self.secret = secret
+        self.ahead = ahead
         self.sink = Sink()
         self.adapter = CcxtAdapter(
             self.sink, "BINANCE", client=self._client, request_timeout=timeout
         )
 
     def _client(self) -> Any:
-        client = binance_client({"apiKey": "key-main", "secret": "secret-main"})
+        client = binance_client({"apiKey": "key-main", "secret": self.secret})
+        client.milliseconds = lambda: int((time.time() + self.ahead) * 1000)
         api, ws = client.urls["api"], self.server.url.replace("http", "ws")
         client.urls["api"] = {
             **{
@@ -230,6 +241,30 @@ class TestStreams:
             (error,) = desk.sink.of(EVENT_ERROR)
             assert (error.category, error.context["code"]) == (ErrorCategory.CONNECTION, "expired")
             assert not desk.adapter.connected
+
+    async def test_a_user_stream_that_the_venue_refuses_is_told_with_its_reason(self) -> None:
+        """ccxt raises a KeyError over it: refused credentials looked like a reply out of form."""
+        async with _desk(secret="wrong") as desk:
+            await desk.adapter.subscribe(
+                [SubscribeRequest(symbol=SYMBOL, exchange=Exchange.BINANCE)]
+            )
+            await desk.until(lambda: bool(desk.sink.of(EVENT_ERROR)))
+            (error,) = desk.sink.of(EVENT_ERROR)
+            assert error.category is ErrorCategory.AUTHENTICATION
+            assert "-1022" in str(error)
+            assert not desk.adapter.connected
+
+    async def test_a_clock_that_is_off_is_off_on_the_next_connection_too(self) -> None:
+        """Measured for one client only, it had each new one refused, and none ever became ready."""
+        async with _desk(ahead=20.0) as desk:
+            with pytest.raises(FoxtrotError, match="-1021"):
+                await desk.adapter.query_account()
+            await desk.adapter.resync()
+            assert await desk.adapter.query_account()
+            await desk.adapter.connect()
+            assert await desk.adapter.query_account()
+            await desk.watch()
+            assert desk.sink.of(EVENT_ERROR) == []
 
     async def test_connecting_anew_ends_what_is_left_of_the_earlier_connection(self) -> None:
         """Also without a disconnect in between: its client is closed, and its streams are."""
