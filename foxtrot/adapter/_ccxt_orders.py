@@ -14,8 +14,8 @@ from foxtrot.util.object import CancelRequest, OrderRequest
 __all__ = ["naming", "order_arguments", "require_spoken"]
 
 # Of the others some know no client ids, drop them, or cannot be asked by them: an order whose
-# reply was lost would be sent twice.
-_SPOKEN = frozenset({"binance", "binanceus"})
+# reply was lost would be sent twice. For Binance US ccxt asks binance.com for the orders' stream.
+_SPOKEN = "binance"
 
 _SIDE = {Direction.LONG: "buy", Direction.SHORT: "sell"}
 _TIME_IN_FORCE = {OrderType.FAK: "IOC", OrderType.FOK: "FOK"}
@@ -24,12 +24,16 @@ _ROUNDING = {Direction.LONG: ROUND_FLOOR, Direction.SHORT: ROUND_CEILING}
 
 
 def require_spoken(client: Any, clock: Clock) -> None:  # Any: ccxt's
-    """Raise DataValidationError for a client of a venue whose ways with orders are not known."""
-    if client.id not in _SPOKEN:
+    """Raise DataValidationError for a client of a venue whose ways with orders are not known.
+
+    One whose `defaultType` is another market asks that one for balances and the account's stream.
+    """
+    market = client.options.get("defaultType", "spot")
+    if client.id != _SPOKEN or market != "spot":
         raise DataValidationError(
             "client",
-            f"expected one of Binance Spot, got ccxt's {client.id!r}; elsewhere an order cannot be "
-            "kept under one id, and might be sent twice",
+            f"expected one of Binance Spot, got ccxt's {client.id!r} with defaultType={market!r}; "
+            "elsewhere an order cannot be kept under one id, and might be sent twice",
             outcome=Outcome.NOT_SENT,
             clock=clock,
         )
@@ -44,7 +48,8 @@ def order_arguments(market: Any, request: OrderRequest, clock: Clock) -> tuple[A
 
     Raises DataValidationError for what no order can be made of; then nothing was sent.
     """
-    price, volume = request.price, request.volume
+    # As plain floats: numpy's say their type where Python's say their digits.
+    price, volume = float(request.price), float(request.volume)
     if request.direction not in _SIDE or not (math.isfinite(price) and math.isfinite(volume)):
         raise DataValidationError(
             "request",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from types import SimpleNamespace
+
 import pytest
 
-from foxtrot.adapter._ccxt_orders import order_arguments
+from foxtrot.adapter._ccxt_orders import order_arguments, require_spoken
 from foxtrot.util.clock import SYSTEM_CLOCK
 from foxtrot.util.constants import Direction, Exchange, OrderType
 from foxtrot.util.errors import DataValidationError, Outcome
@@ -64,6 +67,31 @@ def test_what_floats_lost_of_a_step_is_given_back_and_no_more(asked, sent):
 def test_price_is_never_worse_than_the_limit(direction, asked, sent):
     """ccxt rounds to the nearest step, and half of the time that is a worse price."""
     assert arguments(direction=direction, price=asked)[4] == sent
+
+
+class Float64(float):
+    """As numpy's: a float that writes itself otherwise."""
+
+    def __repr__(self):
+        return f"np.float64({float(self)!r})"
+
+
+@pytest.mark.parametrize("kind", [Float64, Decimal, int])
+def test_numbers_of_other_kinds_are_numbers(kind):
+    """They were no reply that can be read, and their order, never sent, had an unknown outcome."""
+    assert arguments(price=kind(100), volume=kind(2))[3:5] == (2.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "market"),
+    [("okx", "spot"), ("binanceus", "spot"), ("binanceusdm", "swap"), ("binance", "margin")],
+)
+def test_client_of_another_market_is_refused(name, market):
+    """Of two markets at once, one would be asked for the other's orders and balances."""
+    client = SimpleNamespace(id=name, options={"defaultType": market})
+    with pytest.raises(DataValidationError, match="expected one of Binance Spot") as caught:
+        require_spoken(client, SYSTEM_CLOCK)
+    assert caught.value.outcome is Outcome.NOT_SENT
 
 
 def test_market_without_steps_takes_numbers_as_they_are():
