@@ -189,7 +189,11 @@ class UpstreamAdapter(BaseAdapter):
 
     async def query_order(self, request: CancelRequest) -> OrderData | None:
         """What was pushed about the order. None: nothing was, which proves nothing."""
-        return self._orders.get(request.orderid)
+        order = self._orders.get(request.orderid)
+        if order is None and request.orderid in self._client_ids:
+            # By the venue's number: so it was published before it was known whose it is.
+            order = self._orders.get(self._client_ids[request.orderid])
+        return None if order is None else replace(order, orderid=request.orderid)
 
     async def query_open_orders(self) -> list[OrderData]:
         """The orders that, by what was pushed, are open."""
@@ -258,22 +262,29 @@ class UpstreamAdapter(BaseAdapter):
             self._accounts[account.accountid] = account
             self.event_engine.put(Event(EVENT_ACCOUNT, account))
         elif event.type in {EVENT_ORDER, EVENT_TRADE}:
-            if self._sends_under_way and self._client_id(event.data) is None:
-                # It may be of an order whose id is on its way back from `send_order`.
-                if not self._early:
-                    asyncio.get_running_loop().call_later(_HELD_BACK, self._take_anyway)
+            if self._is_early(event):
+                # Each has its own time: of orders in flight at once one may hang, and others not.
+                asyncio.get_running_loop().call_later(_HELD_BACK, self._take_anyway, event)
                 self._early.append(event)
             else:
                 self._take(event)
 
+    def _is_early(self, event: Event) -> bool:
+        """Whether it may be of an order whose id is on its way back from `send_order`."""
+        return self._sends_under_way > 0 and self._client_id(event.data) is None
+
     def _take_early(self) -> None:
         waiting, self._early = self._early, []
         for event in waiting:
-            self._crossed(event)
+            if self._is_early(event):
+                self._early.append(event)
+            else:
+                self._attempt(self._take, event)
 
-    def _take_anyway(self) -> None:
-        waiting, self._early = self._early, []
-        for event in waiting:
+    def _take_anyway(self, event: Event) -> None:
+        left = [each for each in self._early if each is not event]
+        if len(left) < len(self._early):
+            self._early = left
             self._attempt(self._take, event)
 
     def _take(self, event: Event) -> None:
@@ -293,6 +304,12 @@ class UpstreamAdapter(BaseAdapter):
 
     def _learn(self, venue_orderid: str, client_id: str) -> None:
         self._client_ids[venue_orderid] = client_id
+        taken = self._orders.get(venue_orderid)
+        if taken is not None and taken.venue_orderid == venue_orderid != client_id:
+            # For a stranger's, as it seemed; how it stands nobody says again.
+            del self._orders[venue_orderid]
+            if client_id not in self._orders:
+                self.on_order(self._remember(replace(taken, orderid=client_id)))
         while len(self._client_ids) > _REMEMBERED:
             ended = (number for number, own in self._client_ids.items() if not self._is_open(own))
             del self._client_ids[next(ended, next(iter(self._client_ids)))]

@@ -9,12 +9,13 @@ import itertools
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from foxtrot.adapter.upstream import UpstreamAdapter
+from foxtrot.adapter.upstream import _HELD_BACK, UpstreamAdapter
 from foxtrot.server.engine import MainEngine
 from foxtrot.server.policy import POLICIES
 from foxtrot.util.constants import Direction, Exchange, OrderType, Status
@@ -424,6 +425,78 @@ async def test_send_that_hangs_does_not_hide_for_ever_what_others_trade(monkeypa
     await until(lambda: len(sink.of("eTrade.")) == 2)
     assert adapter._early == []
     release.set()
+
+
+async def test_push_waits_its_own_time_for_its_id(monkeypatch):
+    """Its time began with an earlier one's, and it was booked as a stranger's at once."""
+    loop, ends = asyncio.get_running_loop(), []
+    plain_later = loop.call_later
+
+    def call_later(delay, callback, *args):
+        if delay != _HELD_BACK:
+            return plain_later(delay, callback, *args)
+        ends.append(partial(callback, *args))
+        return None
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    adapter, inner, sink = made()
+    await adapter.connect()
+    await adapter.send_order(order("first"))
+    (end_of_first,) = ends
+    plain, release = inner.send_order, threading.Event()
+
+    def send_order(request):
+        vt_orderid = plain(request)
+        release.wait(20)
+        return vt_orderid
+
+    inner.send_order = send_order
+    sending = asyncio.create_task(adapter.send_order(order("second")))
+    await until(lambda: adapter._early)
+    end_of_first()
+    release.set()
+    await sending
+    assert [o.orderid for o in sink.of("eOrder.")] == ["first", "second"]
+
+
+async def test_order_whose_id_comes_late_is_known_by_it_from_then_on(monkeypatch):
+    """It was an open order of a stranger's for ever, and ours was never heard of."""
+    monkeypatch.setattr("foxtrot.adapter.upstream._HELD_BACK", 0.05)
+    adapter, inner, sink = made()
+    await adapter.connect()
+    plain, release = inner.send_order, threading.Event()
+
+    def send_order(request):
+        vt_orderid = plain(request)
+        release.wait(20)
+        return vt_orderid
+
+    inner.send_order = send_order
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await adapter.send_order(order())
+    await until(lambda: sink.of("eOrder."))
+    release.set()
+    await until(lambda: len(sink.of("eOrder.")) == 2)
+    assert [o.orderid for o in sink.of("eOrder.")] == ["1", "o1"]
+    assert [o.orderid for o in await adapter.query_open_orders()] == ["o1"]
+    inner.push("1", TheirStatus.ALLTRADED, traded=1.0)
+    await until(lambda: len(sink.of("eOrder.")) == 3)
+    assert await adapter.query_open_orders() == []
+    for orderid in ("1", "o1"):  # whoever has kept the number hears how it ended
+        found = await adapter.query_order(by_id(orderid))
+        assert (found.orderid, found.status) == (orderid, Status.ALLTRADED)
+
+
+async def test_id_of_ours_that_is_a_number_of_the_venues_stays_ours():
+    adapter, inner, _ = made()
+    await adapter.connect()
+    await adapter.send_order(order("2"))
+    await adapter.send_order(order("o2"))
+    inner.push("2", TheirStatus.ALLTRADED, traded=1.0)
+    await until(lambda: not adapter._orders["o2"].is_active())
+    assert (await adapter.query_order(by_id("2"))).status is Status.NOTTRADED
+    assert (await adapter.query_order(by_id("o2"))).status is Status.ALLTRADED
 
 
 async def test_cancel_waits_for_what_became_of_the_order():
