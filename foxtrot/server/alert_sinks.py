@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import threading
 import urllib.parse
 import urllib.request
@@ -20,9 +21,14 @@ from foxtrot.util.redaction import described
 
 __all__ = ["ThreadedSink", "apprise_sink", "webhook_sink"]
 
+# What HTTP calls a token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
 
 class ThreadedSink:
     """Delivers alerts from a thread of its own, so that a slow or dead receiver is never felt.
+
+    An alert that could not be delivered is written to the log instead.
 
     Args:
         deliver: Sends one alert; may block, and may raise.
@@ -53,7 +59,10 @@ class ThreadedSink:
             _log("alert.dropped", dropped)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Deliver what waits, for at most `timeout` seconds; whether all of it was delivered."""
+        """Deliver what waits, for at most `timeout` seconds; whether nothing is left to deliver.
+
+        What was tried and failed is not: it is in the log.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -95,7 +104,9 @@ def webhook_sink(
         ValueError: An alert could not be sent to this address, or with these headers.
     """
     _check_address(url)
-    for name, value in headers.items():
+    for number, (name, value) in enumerate(headers.items(), 1):
+        if not _HEADER_NAME.fullmatch(name):  # it is not shown: it may be a whole line
+            raise ValueError(f"expected names such as X-Token, got none as header number {number}")
         if not _is_header(value):  # its value is not shown: it is often a secret
             raise ValueError(f"expected a value of one line in Latin-1, got none for {name!r}")
     opener = urllib.request.build_opener(_NoRedirection)
@@ -168,4 +179,5 @@ def _is_header(value: str) -> bool:
 
 def _log(event: str, alert: Alert, **facts: str) -> None:
     with suppress(Exception):  # the log may be what is broken, and the thread must go on
-        structlog.get_logger("foxtrot.alerts").error(event, incident_id=alert.incident_id, **facts)
+        logger = structlog.get_logger("foxtrot.alerts")
+        logger.error(event, incident_id=alert.incident_id, alert=alert.to_dict(), **facts)

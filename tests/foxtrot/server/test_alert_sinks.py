@@ -71,7 +71,9 @@ def test_failed_delivery_is_logged_and_the_next_one_made():
         sink(alert(2))
         assert sink.close()
     assert taken == ["incident-2"]
-    assert [line["event"] for line in logs] == ["alert.undelivered"]
+    (line,) = logs
+    assert line["event"] == "alert.undelivered"
+    assert line["alert"]["error"]["message"] == "Adapter A connection failed: reset"  # it is all
     assert "hunter2" not in str(logs)
 
 
@@ -222,6 +224,14 @@ def test_webhook_refuses_what_no_alert_can_be_sent_to_and_does_not_tell_it(url):
 def test_webhook_refuses_headers_that_cannot_be_sent(value):
     with pytest.raises(ValueError, match="'X-Token'") as caught:
         webhook_sink("https://hooks.example.com/", headers={"X-Token": value})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "X Token", "X-Token\n", "Schlüssel", "X-Token: s3cret"])
+def test_webhook_refuses_names_of_headers_that_are_none(name):
+    """They were found out when the first alert was to go, and no alert ever went."""
+    with pytest.raises(ValueError, match="header number 2") as caught:
+        webhook_sink("https://hooks.example.com/", headers={"X-A": "1", name: "1"})
     assert "s3cret" not in str(caught.value)
 
 
