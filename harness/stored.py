@@ -46,6 +46,7 @@ def folder_for(out: Path | None) -> Path:
 def _new_folder() -> Path:
     home = Path("reports")
     home.mkdir(exist_ok=True)  # by itself: where a dead link has its name, that exists as well
+    # The day by the user's own clock: a name for people, which nothing simulated reads.
     name = f"run-{dt.datetime.now().astimezone():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
         folder = home / (name if number == 1 else f"{name}-{number}")

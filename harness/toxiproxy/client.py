@@ -225,7 +225,7 @@ class Toxiproxy:
         if self.server.is_loopback:
             return Address(self.server.host, free_port(self.server.host))
         # The any address of the family by which the server itself is reached.
-        return Address("::" if ":" in self.server.host else "0.0.0.0", 0)  # noqa: S104 - as asked for
+        return Address("::" if ":" in self.server.host else "0.0.0.0", 0)  # noqa: S104 - a server elsewhere is to be reached
 
     def _all(self) -> dict[str, Any]:  # Any: the library comes without types
         return dict(self._library.Toxiproxy().proxies())

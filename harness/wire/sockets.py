@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -214,7 +213,7 @@ class WireSocket:
             with suppress(ConnectionError, Dropped, Lost, TimeoutError):
                 # A dead path loses our pings as it loses theirs.
                 await self._front.ping(self.connection_id)
-                payload = str(round(time.time() * 1000)).encode()
+                payload = str(round(now * 1000)).encode()
                 self._unanswered[payload] = now
                 async with asyncio.timeout(_PING_SECONDS):  # who does not read holds it up
                     await self._ws.ping(payload)

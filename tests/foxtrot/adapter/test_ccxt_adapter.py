@@ -69,6 +69,7 @@ class Desk:
 
     def _client(self) -> Any:
         client = binance_client({"apiKey": "key-main", "secret": self.secret})
+        # ccxt's own clock, as wrong as it is asked to be: the server's is the real one.
         client.milliseconds = lambda: int((time.time() + self.ahead) * 1000)
         api, ws = client.urls["api"], self.server.url.replace("http", "ws")
         client.urls["api"] = {

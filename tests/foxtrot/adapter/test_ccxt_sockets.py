@@ -26,7 +26,7 @@ class Connection:
 class Client:
     """A socket's client, which hears no pong."""
 
-    lastPong = None  # noqa: N815 - ccxt's
+    lastPong = None  # noqa: N815 - ccxt's own name for it
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -55,7 +55,7 @@ async def test_client_is_closed_also_when_its_closing_is_cancelled() -> None:
     """Nobody else has it any more: what it holds would stay open."""
 
     class Exchange:
-        clients: dict[str, Client] = {}  # noqa: RUF012
+        clients: dict[str, Client] = {}  # noqa: RUF012 - one instance, which changes nothing in it
         is_closed = False
 
         async def close_ws_clients(self) -> None:

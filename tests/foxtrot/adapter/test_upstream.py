@@ -294,15 +294,7 @@ async def test_id_that_comes_too_late_still_says_whose_order_it_is():
     """The caller has given up; what was pushed meanwhile is held back until then."""
     adapter, inner, sink = made()
     await adapter.connect()
-    release = threading.Event()
-    plain = inner.send_order
-
-    def send_order(request):
-        vt_orderid = plain(request)
-        release.wait(1)
-        return vt_orderid
-
-    inner.send_order = send_order
+    release = slow_to_say_the_id(inner)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await adapter.send_order(order())
@@ -443,14 +435,7 @@ async def test_push_waits_its_own_time_for_its_id(monkeypatch):
     await adapter.connect()
     await adapter.send_order(order("first"))
     (end_of_first,) = ends
-    plain, release = inner.send_order, threading.Event()
-
-    def send_order(request):
-        vt_orderid = plain(request)
-        release.wait(20)
-        return vt_orderid
-
-    inner.send_order = send_order
+    release = slow_to_say_the_id(inner)
     sending = asyncio.create_task(adapter.send_order(order("second")))
     await until(lambda: adapter._early)
     end_of_first()
@@ -464,14 +449,7 @@ async def test_order_whose_id_comes_late_is_known_by_it_from_then_on(monkeypatch
     monkeypatch.setattr("foxtrot.adapter.upstream._HELD_BACK", 0.05)
     adapter, inner, sink = made()
     await adapter.connect()
-    plain, release = inner.send_order, threading.Event()
-
-    def send_order(request):
-        vt_orderid = plain(request)
-        release.wait(20)
-        return vt_orderid
-
-    inner.send_order = send_order
+    release = slow_to_say_the_id(inner)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await adapter.send_order(order())
@@ -561,6 +539,19 @@ async def test_connect_that_hangs_is_not_called_a_second_time_meanwhile():
     release.set()
     await until(lambda: not adapter._hanging["connect"].is_alive())
     await adapter.connect()
+
+
+def slow_to_say_the_id(inner):
+    """Orders are sent and pushed at once; their ids are returned when what this returns is set."""
+    plain, release = inner.send_order, threading.Event()
+
+    def send_order(request):
+        vt_orderid = plain(request)
+        release.wait(20)
+        return vt_orderid
+
+    inner.send_order = send_order
+    return release
 
 
 def hanging(release, inner):

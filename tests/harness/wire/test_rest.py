@@ -168,7 +168,7 @@ async def test_lists_begin_where_they_are_asked_to(serve: Any, wait_until: Any) 
             await client.good(
                 "POST", "order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001"
             )
-        after = round(time.time() * 1000) + 60_000
+        after = round(time.time() * 1000) + 60_000  # the server's clock is the real one
         view = client.server._exchange.market.symbols["BTCUSDT"]
         await wait_until(lambda: view.count > 3)
 

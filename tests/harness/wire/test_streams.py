@@ -25,7 +25,7 @@ _NOT_THE_VENUES = [
 
 
 class _Still:
-    """A clock that stands still at a time."""
+    """A clock that stands still at a time; nobody may sleep by it, since he would not wake."""
 
     def __init__(self, wall: float) -> None:
         self._wall = wall
