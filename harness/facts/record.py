@@ -224,9 +224,12 @@ class Facts:
         self.wishes.sent(event)
         self.ledger.sent(event)
         call = self.calls.sent(event)
-        if call is None:
-            return
         adapter = self.links.requests[event.id].adapter
+        if call is not None:
+            self._sent_for(call, event, adapter)
+        self.outages.left(adapter, str(event.details.get("lane") or ""))
+
+    def _sent_for(self, call: Call, event: Event, adapter: str) -> None:
         if call.operation == PLACE and not call.returned:
             peace_since = self._peace_since(call.adapter)
             self.standbys.sent(event, call, adapter, peace_since=peace_since)
@@ -239,6 +242,7 @@ class Facts:
         self.ledger.done(event)
         if request is not None:
             self.calls.done(request)
+            self.outages.ended(request, event.t)
             self.incidents.link_ended(
                 event,
                 request.adapter,

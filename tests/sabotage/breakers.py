@@ -60,6 +60,17 @@ def a_breaker_that_never_closes(mp):
 
 
 @ROOM("long_outage", "breaker_effectiveness")
+def a_breaker_of_queries_that_never_opens(mp):
+    """Orders are held back, and questions go out to a venue that is down."""
+
+    def disable(breaker):
+        if breaker.name.endswith("queries"):
+            breaker.disable()
+
+    _built(mp, disable)
+
+
+@ROOM("long_outage", "breaker_effectiveness")
 def a_breaker_that_opens_the_floodgates_when_its_time_is_over(mp):
     """Whoever waited goes out at once, every four seconds, and the venue stays on its knees."""
     mp.setattr(BreakerCore, "_has_free_probe", lambda _self, _now: True)
@@ -157,7 +168,7 @@ def breakers_are_shared_between_adapters(mp):
     wrap(mp, BreakerPolicy, "build", make)
 
 
-@ROOM("long_outage", "breaker_effectiveness")
+@ROOM("expired_certificate", "breaker_effectiveness")
 def a_breaker_that_closes_on_a_failed_probe(mp):
     """That a probe came back at all is taken for the end of the outage."""
 

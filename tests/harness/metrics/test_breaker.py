@@ -60,6 +60,59 @@ def test_request_of_a_call_that_hardly_waited_is_not(story):
     assert counted(waiting(story, 40.0, 42.9), "breaker_effectiveness") == (0, 1)
 
 
+def looked_up(story, outcome="abandoned", left=0.0, asked=30.0, status=0):
+    """An order's attempt of unknown fate at 24 in an outage, and the next account query at `asked`.
+
+    `left`: when its look-up leaves, if it does.
+    """
+    tale = story({"end": 90.0}).outage(end=90.0, restored=None)
+    at_end = tale.events[-2:]
+    del tale.events[-2:]
+    tale.invoke(14, "o1", client_id="c1").sent(14, "q1", client_id="c1")
+    tale.done(24, "q1", outcome, status=status).back(24, "o1", "unknown")
+    if left:
+        tale.sent(left, "q2", "order.query", client_id="c1", lane="queries").done(
+            left, "q2", "lost"
+        )
+    tale.invoke(asked, "a1", "account", lane="queries")
+    tale.sent(asked, "q3", "account", lane="queries").done(asked, "q3", "lost")
+    tale.back(asked + 0.1, "a1", "failed")
+    tale.events += at_end
+    return tale
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("abandoned", 0), ("lost", 0), ("error", 503)])
+def test_query_is_a_probe_when_a_look_up_that_is_due_has_been_held_back(story, outcome, status):
+    """A breaker of queries shows in what orders go without: its calls need not be of queries."""
+    found = looked_up(story, outcome, status=status)
+    assert counted(found, "breaker_effectiveness") == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"left": 24.1},  # it was looked up at once: nothing holds queries back
+        {"left": 29.0},
+        {"asked": 26.9},  # three seconds are no long time
+        {"outcome": "refused"},  # nothing had left, so that nothing is due
+        {"outcome": "error", "status": 400},
+        {"outcome": "ok"},
+    ],
+)
+def test_query_is_no_probe_when_no_look_up_has_been_held_back(story, details):
+    assert counted(looked_up(story, **details), "breaker_effectiveness") == (0, 1)
+
+
+def test_a_look_up_that_is_due_permits_one_probe_and_no_more(story):
+    tale = looked_up(story)
+    at_end = tale.events[-2:]
+    del tale.events[-2:]
+    tale.invoke(50, "a2", "account", lane="queries").sent(50, "q4", "account", lane="queries")
+    tale.done(50, "q4", "lost").back(50.1, "a2", "failed")
+    tale.events += at_end
+    assert counted(tale, "breaker_effectiveness") == (1, 2)
+
+
 def test_every_other_call_in_quick_succession_is_no_probing(story):
     """The first of these follows held-back calls; the rest come within a second of another."""
     found = tally(down(story, {1, 3, 5, 7, 9}, gap=0.2), "breaker_effectiveness")
