@@ -7,9 +7,12 @@ import multiprocessing as mp
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing.connection import wait as wait_for_end
 from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path
 from types import FrameType
@@ -22,10 +25,19 @@ from harness.run import HISTORY_NAME, policy_of, simulate
 from harness.scenario import Scenario
 from harness.verdict import ScenarioResult, judge
 
-__all__ = ["Finished", "Job", "run_all"]
+__all__ = ["KILLED", "Finished", "Job", "run_all"]
 
 _POLL_SECONDS = 0.1
+#: What the first element of the shared array says to the workers, beside 0: go on.
+_STOP, _DIE = 1.0, 2.0
+#: The ending of a job whose worker was killed, and of those that were still to come.
+KILLED = "killed"
+_GONE = (
+    "its worker process is gone, or one beside it, killed by the system or by hand; where memory "
+    "ran out, fewer --jobs need less"
+)
 _HASH_SEEDS = ("0", "1")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,8 @@ def run_all(
 
     Ctrl-C stops every run at its next step, keeps what was written, and returns: a job that was
     interrupted has the ending `interrupted`, one that had not begun `not run`, and one whose
-    second run was stopped is `is_unchecked`.
+    second run was stopped is `is_unchecked`. When a worker is killed, its job and those that were
+    still to come have the ending `killed`, and no result.
 
     Args:
         jobs: What to run.
@@ -129,14 +142,14 @@ def _stoppable() -> Iterator[Callable[[int], SynchronizedArray[float]]]:
         array: SynchronizedArray[float] = mp.get_context("spawn").Array("d", count + 1)
         arrays.append(array)
         if is_stopped:
-            array[0] = 1.0  # the round that was to come does not begin
+            array[0] = _STOP  # the round that was to come does not begin
         return array
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal is_stopped
         is_stopped = True
         for array in arrays:
-            array[0] = 1.0
+            array[0] = _STOP
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one means it
 
     before = signal.signal(signal.SIGINT, stop)
@@ -165,27 +178,60 @@ def _on_pool(
             initargs=(shares,),
         ) as pool,
     ):
-        with _deaf_to_interrupts():
-            futures: list[Future[Finished]] = [
-                pool.submit(work, number, item) for number, item in enumerate(items, 1)
-            ]
-        pending = set(futures)
+        with _deaf_to_signals():
+            futures = _submitted(pool, work, items, shares)
+        pending = {future for future in futures if future is not None}
         while pending:
             _, pending = wait(pending, timeout=_POLL_SECONDS)
             on_progress(shares[1:])
-        return [future.result() for future in futures]
+        return [_outcome(*each) for each in zip(items, futures, strict=True)]
+
+
+def _submitted(
+    pool: ProcessPoolExecutor,
+    work: Callable[[int, _Item], Finished],
+    items: Sequence[_Item],
+    shares: SynchronizedArray[float],
+) -> list[Future[Finished] | None]:
+    """The future of each item; None for those that the pool broke before."""
+
+    def when_done(future: Future[Finished]) -> None:
+        # Before the pool ends its other workers, of which one may wait for a lock for ever.
+        if isinstance(future.exception(), BrokenProcessPool):
+            shares[0] = _DIE
+
+    futures: list[Future[Finished] | None] = []
+    for number, item in enumerate(items, 1):
+        try:
+            future = pool.submit(work, number, item)
+        except BrokenProcessPool:
+            futures.append(None)
+        else:
+            future.add_done_callback(when_done)
+            futures.append(future)
+    return futures
+
+
+def _outcome(item: _Item, future: Future[Finished] | None) -> Finished:
+    with contextlib.suppress(BrokenProcessPool):
+        if future is not None:
+            return future.result()
+    if isinstance(item, Job):
+        return Finished(item, ending=KILLED, detail=_GONE)
+    return replace(item, ending=KILLED, detail=_GONE, is_unchecked=True)
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Hold SIGINT back, for the processes started meanwhile for good.
+def _deaf_to_signals() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM, for the processes started meanwhile until they are ready.
 
-    A terminal sends it to the whole group: a worker that is not yet up to ignoring it would die.
+    Terminals and supervisors send them to the whole group: a worker that is not yet up to leaving
+    it to its parent would die.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
     finally:
@@ -212,7 +258,25 @@ _shares: SynchronizedArray[float] | None = None
 def _begin_worker(shares: SynchronizedArray[float]) -> None:
     global _shares  # noqa: PLW0603 - see above
     _shares = shares
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and tells by the array
+    for each in _SIGNALS:
+        signal.signal(each, _leave_it_to_the_parent)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    parent = mp.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_it_to_the_parent(_signal: int, _frame: FrameType | None) -> None:
+    """It decides, and tells by the array. When the pool is broken, what it sends is meant."""
+    if _shares is not None and _shares[0] >= _DIE:
+        os._exit(1)
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process when the parent has: it would wait for its next job for ever."""
+    wait_for_end([sentinel])
+    os._exit(1)
 
 
 def _is_stopped() -> bool:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from harness.batch import Finished, Job, run_all
+from harness.batch import KILLED, Finished, Job, run_all
 from harness.mix import Mix
 from harness.report.writer import write_atomically
 from harness.results import Verdict
@@ -32,6 +32,7 @@ __all__ = [
     "Campaign",
     "CampaignError",
     "SeedOutcome",
+    "WorkerKilledError",
     "fingerprint",
     "seeds_of",
     "tally",
@@ -52,6 +53,10 @@ _T = TypeVar("_T")
 
 class CampaignError(ValueError):
     """Raised when seeds or the stored lines of a campaign are wrong; says where and what to do."""
+
+
+class WorkerKilledError(RuntimeError):
+    """Raised when a worker process was killed; the sweep can be taken up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Campaign:
 
         Raises:
             CampaignError: With the place of a stored line that is not one.
+            WorkerKilledError: When a worker was killed, and what was complete has its lines.
         """
         code = fingerprint(self.scenarios)
         book = list(self._stored())
@@ -112,19 +118,28 @@ class Campaign:
         known = len(seeds) - len(wanted)
         _tell(on_outcome, (done[seed] for seed in seeds if seed in done))
         for chunk in _batched(wanted, _SEEDS_AT_A_TIME):
-            complete = self._chunk(chunk, code, workers, _shifted(on_progress, known))
+            groups = self._chunk(chunk, workers, _shifted(on_progress, known))
+            complete = [
+                self._settle(seed, group, code)
+                for seed, group in groups.items()
+                if _is_complete(group)
+            ]
             book += complete
             known += len(complete)
             self._keep(complete)
             _tell(on_outcome, complete)
+            for killed in (
+                each for group in groups.values() for each in group if each.ending == KILLED
+            ):
+                raise WorkerKilledError(f"{killed.job.name}: {killed.detail}")
             if len(complete) < len(chunk):
                 break
         found = {each.seed: each for each in book if each.code == code}
         return [found[seed] for seed in seeds if seed in found]
 
     def _chunk(
-        self, seeds: Sequence[int], code: str, workers: int, report: Callable[[float], None]
-    ) -> list[SeedOutcome]:
+        self, seeds: Sequence[int], workers: int, report: Callable[[float], None]
+    ) -> dict[int, tuple[Finished, ...]]:
         jobs = [
             Job(each.with_seed(seed), self.folder / f"seed-{seed}" / each.name)
             for seed in seeds
@@ -132,8 +147,7 @@ class Campaign:
         ]
         size = len(self.scenarios)
         finished = run_all(jobs, workers=workers, on_progress=lambda all_: report(sum(all_) / size))
-        groups = zip(seeds, _batched(finished, size), strict=True)
-        return [self._settle(seed, group, code) for seed, group in groups if _is_complete(group)]
+        return dict(zip(seeds, _batched(finished, size), strict=True))
 
     def _settle(self, seed: int, group: Sequence[Finished], code: str) -> SeedOutcome:
         result = pool((each.result for each in group if each.result), seed=seed, mix=self.mix)
@@ -189,7 +203,7 @@ def _shifted(report: Callable[[float], None], known: int) -> Callable[[float], N
 
 
 def _is_complete(group: Iterable[Finished]) -> bool:
-    return all(each.ending not in {"interrupted", "not run"} for each in group)
+    return all(each.ending not in {"interrupted", KILLED, "not run"} for each in group)
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -22,12 +22,13 @@ import typer
 
 from foxtrot.server.policy import POLICIES
 from harness.arms import forget, joined, unfinished, with_control
-from harness.batch import Finished, Job, run_all
+from harness.batch import KILLED, Finished, Job, run_all
 from harness.campaign import (
     LARGEST_SEED,
     Campaign,
     CampaignError,
     SeedOutcome,
+    WorkerKilledError,
     seeds_of,
     tally,
 )
@@ -44,8 +45,10 @@ from harness.scenario import Scenario, ScenarioError, json_schema, load_paths
 from harness.stored import folder_for, histories_in, judged, kept, mix_of_run, written
 from harness.terminal import (
     ERR,
+    HARNESS_ERROR,
     OUT,
     count,
+    give_up,
     manners,
     progress,
     refuse,
@@ -63,7 +66,6 @@ __all__ = ["app", "main"]
 _REASONS_TOLD = 3
 
 EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
-HARNESS_ERROR = 4
 
 app = typer.Typer(
     add_completion=False,
@@ -153,11 +155,9 @@ def run(
     _report(result, folder, pairs)
     if coverage:
         _tell_gaps(result)
-    broken = [each for each in finished if each.ending in {"crashed", "deadlock"}]
-    for each in broken:
-        tell(f"{each.job.name}: {each.ending}: {each.detail}")
+    broken = [each for each in finished if each.ending in {"crashed", "deadlock", KILLED}]
     if broken:
-        raise typer.Exit(HARNESS_ERROR)
+        give_up("\n".join(f"{each.job.name}: {each.ending}: {each.detail}" for each in broken))
     raise typer.Exit(EXIT_CODES[result.verdict])
 
 
@@ -179,17 +179,15 @@ def sweep(
 
     def run_them() -> list[SeedOutcome]:
         with progress("seeds", len(wanted)) as moved:
-            return campaign.run(
-                wanted,
-                workers=jobs or os.cpu_count() or 1,
-                on_progress=moved,
-                on_outcome=_tell_seed,
-            )
+            workers = jobs or os.cpu_count() or 1
+            return campaign.run(wanted, workers=workers, on_progress=moved, on_outcome=_tell_seed)
 
     try:
         outcomes = kept(run_them, out)
     except CampaignError as error:
         refuse(str(error))
+    except WorkerKilledError as error:
+        give_up(f"{error}; the same command goes on where it was")
     for outcome in outcomes:
         if outcome.verdict != Verdict.PASS:
             _tell_outcome(outcome, paths)

@@ -20,8 +20,10 @@ from harness.units import nearest
 __all__ = [
     "BAD_INPUT",
     "ERR",
+    "HARNESS_ERROR",
     "OUT",
     "count",
+    "give_up",
     "manners",
     "progress",
     "refuse",
@@ -30,7 +32,7 @@ __all__ = [
     "tell",
 ]
 
-BAD_INPUT = 2
+BAD_INPUT, HARNESS_ERROR = 2, 4
 
 
 class _Console(Console):
@@ -88,6 +90,12 @@ def refuse(message: str) -> NoReturn:
     """End with exit code 2 and one message: what was expected, what came, what to do."""
     tell(message)
     raise typer.Exit(BAD_INPUT)
+
+
+def give_up(message: str) -> NoReturn:
+    """End with exit code 4 and one message: it is the harness that failed."""
+    tell(message)
+    raise typer.Exit(HARNESS_ERROR)
 
 
 def refuse_mistakes(mistakes: Sequence[str]) -> NoReturn:

@@ -15,7 +15,8 @@ import yaml
 from typer.main import get_command
 
 from harness import cli, terminal
-from harness.faults.catalogue import BUILT_IN, CATALOGUE, GROUP, with_plugins
+from harness.faults.catalogue import BUILT_IN, CATALOGUE
+from harness.faults.plugins import GROUP, with_plugins
 from harness.scenario import TARGETS, load, load_paths
 from harness.verdict import Verdict
 from harness.world import NAMES
@@ -145,7 +146,7 @@ def test_the_exit_codes_are_the_command_s_own():
     assert {str(code): verdict.value for verdict, code in cli.EXIT_CODES.items()} == {
         code: word for code, word in told.items() if word in set(Verdict)
     }
-    assert (terminal.BAD_INPUT, cli.HARNESS_ERROR) == (2, 4)
+    assert (terminal.BAD_INPUT, terminal.HARNESS_ERROR) == (2, 4)
 
 
 def test_the_targets_are_those_that_scenarios_default_to():

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -18,6 +19,15 @@ from harness.run import HISTORY_NAME, simulate
 from harness.verdict import Verdict
 
 BRIEF = {"duration": "20s", "settle": "5s"}
+
+
+def work_until_killed(number, job):
+    """The first is done, the second takes for ever, the third is killed."""
+    if number == 2:
+        time.sleep(600)
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Finished(job, ending="completed")
 
 
 @pytest.fixture
@@ -157,6 +167,23 @@ class TestManyJobs:
         assert seen == [[0.5, 0.25, 0.0], [0.75, 1.0, 1.0]]
 
 
+class TestAWorkerThatIsKilled:
+    def test_what_is_done_is_kept_and_the_other_workers_end(self, job):
+        told = mp.get_context("spawn").Array("d", 5)
+        jobs = [job] * 4
+        finished = batch._on_pool(work_until_killed, jobs, 2, told, lambda _: None, "0")
+        assert [each.ending for each in finished] == ["completed", "killed", "killed", "killed"]
+        assert "fewer --jobs" in finished[1].detail
+        assert finished[1].result is None
+
+    def test_a_first_run_whose_repetition_was_killed_is_unchecked(self, job):
+        told = mp.get_context("spawn").Array("d", 4)
+        first = [Finished(job, ending="completed")] * 3
+        finished = batch._on_pool(work_until_killed, first, 2, told, lambda _: None, "0")
+        assert [each.is_unchecked for each in finished[1:]] == [True, True]
+        assert {each.ending for each in finished[1:]} == {"killed"}
+
+
 class TestInterrupts:
     def test_the_first_stops_every_round_the_second_means_it(self):
         before = signal.getsignal(signal.SIGINT)
@@ -172,7 +199,7 @@ class TestInterrupts:
     def test_one_that_comes_while_workers_are_started_is_heard_afterwards(self):
         with batch._stoppable() as shares:
             running = shares(1)
-            with batch._deaf_to_interrupts():
+            with batch._deaf_to_signals():
                 # To this thread: a process's signal goes to any that listens, such as a test
                 # runner's own.
                 signal.pthread_kill(threading.get_ident(), signal.SIGINT)

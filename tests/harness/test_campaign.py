@@ -124,6 +124,19 @@ def test_a_seed_that_was_stopped_has_no_line(quiet, tmp_path, monkeypatch):
     assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 2, 3, 4]
 
 
+def test_a_killed_worker_is_told_of_and_its_seed_has_no_line(quiet, tmp_path, monkeypatch):
+    run_all = campaign.run_all
+
+    def killed(jobs, **options):
+        gone = campaign.Finished(jobs[-1], ending="killed", detail="its worker process is gone")
+        return [*run_all(jobs[:-1], **options), gone]
+
+    monkeypatch.setattr(campaign, "run_all", killed)
+    with pytest.raises(campaign.WorkerKilledError, match="quiet: its worker process is gone"):
+        run(quiet, tmp_path / "out", range(1, 4))
+    assert [each["seed"] for each in lines(tmp_path / "out")] == [1, 2]
+
+
 def test_two_sweeps_in_one_folder_keep_each_other_s_lines(quiet, tmp_path, monkeypatch):
     """The folder is the same by default; the second was begun before the first had a line."""
     run_all, is_first = campaign.run_all, True

@@ -9,7 +9,7 @@ import orjson
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = ROOT / "scenarios"
-COMMAND = (sys.executable, "-W", "error", "-c", "from harness.cli import main; main()")
+COMMAND = (sys.executable, "-W", "error", "-m", "harness")
 REPORTS = {"report.json", "report.html", "junit.xml", "summary.md"}
 METRICS = (
     "classification_coverage",

@@ -12,7 +12,8 @@ import yaml
 
 from harness.faults import catalogue
 from harness.faults.base import LinkFault
-from harness.faults.catalogue import BUILT_IN, CATALOGUE, FAULTS, PluginError, with_plugins
+from harness.faults.catalogue import BUILT_IN, CATALOGUE, FAULTS
+from harness.faults.plugins import PluginError, with_plugins
 from harness.faults.schema import AIMS, FaultKind
 from harness.history import Event, read_history
 from harness.kernel import EPOCH
