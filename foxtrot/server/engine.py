@@ -22,6 +22,7 @@ from foxtrot.server.policy import POLICIES, EnginePolicy, Lane
 from foxtrot.server.recoveries import Recoveries
 from foxtrot.server.routes import Routes, named
 from foxtrot.server.shutdown import ShutdownReport, Tasks, shut_down, spaced
+from foxtrot.server.snapshots import restore, snapshot
 from foxtrot.server.watch import Watch
 from foxtrot.util.classification import Classifier
 from foxtrot.util.clock import SYSTEM_CLOCK, Clock
@@ -40,8 +41,6 @@ from foxtrot.util.recovery import ErrorRecoveryManager
 from foxtrot.util.retry import OperationKind
 
 __all__ = ["AdapterSwitched", "ErrorSurfaced", "MainEngine", "OrderMoved", "ShutdownReport"]
-
-_SNAPSHOT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ class MainEngine:
     """Adapters under guard.
 
     Args:
-        event_engine: Where ticks, orders, trades and errors are published. Default: a new one.
+        event_engine: Where ticks, orders, trades and errors are published. Default: a new one. What
+            its handlers raise is told here, unless it was made with an `on_handler_error`.
         policy: How to behave. Default: `POLICIES["default"]`.
         clock: Time. Default: the real one.
         rng: Jitter. Default: a random one.
@@ -96,7 +96,8 @@ class MainEngine:
         listeners: Iterable[Callable[[object], None]] = (),
         order_prefix: str | None = None,
     ) -> None:
-        self.event_engine = event_engine or EventEngine(on_handler_error=self._handler_failed)
+        self.event_engine = event_engine or EventEngine()
+        self.event_engine.tell_errors_to(self._handler_failed)
         self.policy = policy or POLICIES["default"]
         self.oms = Oms(keep=self.policy.finished_orders_kept)
         self.connections: dict[str, AdapterConnection] = {}
@@ -318,11 +319,7 @@ class MainEngine:
 
     def snapshot(self) -> dict[str, Any]:  # Any: JSON
         """What must survive a restart, as values that `json.dumps` takes: breakers, and bans."""
-        return {
-            "version": _SNAPSHOT_VERSION,
-            "adapters": {name: each.guard.snapshot() for name, each in self.connections.items()},
-            "gates": {scope: gate.snapshot() for scope, gate in self.gates.items()},
-        }
+        return snapshot(self.gates, self.connections)
 
     def restore(self, data: Mapping[str, Any]) -> None:  # Any: JSON
         """Take over a snapshot: after the adapters were added, and before they are connected.
@@ -331,21 +328,7 @@ class MainEngine:
             LookupError: It is of an adapter, or of a rate limit scope, that was not added.
             ValueError: It is no snapshot, or of another version.
         """
-        if data.get("version") != _SNAPSHOT_VERSION:
-            raise ValueError(
-                f"expected a snapshot as MainEngine.snapshot() makes it, version "
-                f"{_SNAPSHOT_VERSION}, got version={data.get('version')!r}"
-            )
-        for scope, gate in data["gates"].items():
-            if scope not in self.gates:
-                known = ", ".join(self.gates) or "none"
-                raise LookupError(
-                    f"expected the rate limit scope of an added adapter (there are: {known}), got "
-                    f"{scope=}; add its adapter before the snapshot is restored"
-                )
-            self.gates[scope].restore(gate)
-        for name, guard in data["adapters"].items():
-            self.routes.connection(name).guard.restore(guard)
+        restore(data, self.gates, self.routes)
 
     async def bring_up(self, connection: AdapterConnection) -> None:
         """Wait until the streams tick, reconcile, and declare the connection ready."""

@@ -59,6 +59,11 @@ class EventEngine:
         self._handlers: dict[str, tuple[Handler, ...]] = {}
         self._on_handler_error = on_handler_error
 
+    def tell_errors_to(self, on_handler_error: Callable[[Event, Exception], None]) -> None:
+        """Tell what handlers raise to this one, unless somebody is told already."""
+        if self._on_handler_error is None:
+            self._on_handler_error = on_handler_error
+
     def register(self, type: str, handler: Handler) -> None:  # noqa: A002 - upstream's name
         """Call `handler` for every event of `type`; a second registration changes nothing."""
         handlers = self._handlers.get(type, ())

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from foxtrot.server.engine import ErrorSurfaced
+from foxtrot.server.engine import ErrorSurfaced, MainEngine
 from foxtrot.util.constants import Direction, Exchange, Status
 from foxtrot.util.errors import AdapterConnectionError, ComponentError, MarketDataError
-from foxtrot.util.event import EVENT_ERROR, EVENT_LOG, EVENT_ORDER, EVENT_TICK, EVENT_TRADE, Event
+from foxtrot.util.event import (
+    EVENT_ERROR,
+    EVENT_LOG,
+    EVENT_ORDER,
+    EVENT_TICK,
+    EVENT_TRADE,
+    Event,
+    EventEngine,
+)
 from foxtrot.util.object import TradeData
 
 
@@ -162,5 +170,20 @@ def test_subscriber_that_raises_is_told_to_a_person_once(play):
     bench = play(body)
     assert [alert.error.context["component"] for alert in bench.alerts] == [
         "subscriber of eError.",
+        "subscriber of eTick.",
+    ]
+
+
+def test_a_subscriber_to_an_event_engine_that_was_handed_in_is_told_of_too(play):
+    """As upstream does it: `MainEngine(EventEngine())`."""
+
+    async def body(bench):
+        events = EventEngine()
+        MainEngine(events, clock=bench.clock, alert_sinks=[bench.alerts.append])
+        events.register(EVENT_TICK, lambda _event: 1 / 0)
+        events.put(Event(EVENT_TICK, None))
+        await bench.clock.sleep(1)
+
+    assert [alert.error.context["component"] for alert in play(body).alerts] == [
         "subscriber of eTick.",
     ]

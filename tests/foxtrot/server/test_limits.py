@@ -107,7 +107,35 @@ def test_snapshot_of_what_was_not_added_is_refused(play):
     play(body)
 
 
-@pytest.mark.parametrize("data", [{}, {"version": 2}])
+def test_nothing_is_taken_over_of_a_snapshot_of_more_than_was_added(play):
+    async def body(bench):
+        (scope,) = bench.engine.gates
+        until = bench.clock.wall().timestamp() + 60.0
+        closed = {"until": until, "remaining": 60.0}
+        banned = {**bench.engine.snapshot()["gates"][scope], "closed": closed}
+        data = {"version": 1, "gates": {scope: banned}, "adapters": {"OTHER": {}}}
+        with pytest.raises(LookupError, match="OTHER"):
+            bench.engine.restore(data)
+        assert bench.engine.gates[scope].wait == 0.0
+        bench.engine.restore({**data, "adapters": {}})
+        assert bench.engine.gates[scope].wait == pytest.approx(60.0)
+
+    play(body)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"version": 2},
+        {"version": 1},
+        {"version": 1, "gates": [], "adapters": {}},
+        {"version": 1, "gates": {"ALPHA": None}, "adapters": {}},
+        {"version": 1, "gates": {}, "adapters": {"ALPHA": {"orders": "open"}}},
+        None,
+        [],
+    ],
+)
 def test_what_is_no_snapshot_of_an_engine_is_refused(data):
     with pytest.raises(ValueError, match="expected a snapshot"):
         MainEngine().restore(data)
