@@ -28,7 +28,14 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from harness.faults.schema import ParameterValue
-from harness.units import DURATION_PATTERN, RATE_PATTERN, Mistake, parse_duration, parse_rate
+from harness.units import (
+    DURATION_PATTERN,
+    RATE_PATTERN,
+    Mistake,
+    format_number,
+    parse_duration,
+    parse_rate,
+)
 
 __all__ = [
     "METRICS",
@@ -62,7 +69,7 @@ class Target:
         return bool(_COMPARISONS[self.operator](value, self.number))
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.number:g}"
+        return f"{self.operator} {format_number(self.number)}"
 
 
 TARGETS: Mapping[str, Target] = {

@@ -17,6 +17,7 @@ __all__ = [
     "RATE_PATTERN",
     "Mistake",
     "format_duration",
+    "format_number",
     "nearest",
     "parse_duration",
     "parse_rate",
@@ -66,6 +67,12 @@ def nearest(word: object, words: Iterable[str]) -> str | None:
     known = {candidate.lower(): candidate for candidate in words}
     close = difflib.get_close_matches(str(word).lower(), known, n=1, cutoff=0.6)
     return known[close[0]] if close else None
+
+
+def format_number(number: float) -> str:
+    """All its digits and no exponent, which targets are written without: `0.9999999`, `30`."""
+    text = f"{Decimal(repr(float(number))):f}"
+    return text.removesuffix(".0")
 
 
 def parse_duration(value: object) -> float:

@@ -14,6 +14,8 @@ from operator import eq, ge, gt, le, lt
 from types import MappingProxyType
 from typing import Self
 
+from harness.units import format_number
+
 __all__ = [
     "SEED_TARGETS",
     "MetricTally",
@@ -61,7 +63,7 @@ class Target:
         return is_stricter if self.operator[0] == "<" else not is_stricter
 
     def __str__(self) -> str:
-        return f"{self.operator} {self.number:g}"
+        return f"{self.operator} {format_number(self.number)}"
 
 
 SEED_TARGETS: Mapping[str, Target] = MappingProxyType(
@@ -131,7 +133,10 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     centre = rate + Z * Z / (2 * n)
     margin = Z * math.sqrt(rate * (1 - rate) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    # At its ends the sums come out a hair off what they are.
+    low = (centre - margin) / scale if hits else 0.0
+    high = (centre + margin) / scale if hits < n else 1.0
+    return max(0.0, low), min(1.0, high)
 
 
 def chance_of(hits: int, n: int, target: Target) -> float:

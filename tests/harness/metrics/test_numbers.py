@@ -26,6 +26,20 @@ def test_wilson_holds_its_rate_and_stays_in_range(pair):
     assert pair[0] / pair[1] - 1e-12 <= high <= 1.0
 
 
+@given(st.integers(1, 500))
+def test_wilson_of_all_and_of_none_ends_where_a_rate_does(n):
+    assert (wilson(n, n)[1], wilson(0, n)[0]) == (1.0, 0.0)
+
+
+@given(
+    st.sampled_from(["<", "<=", ">", ">=", "=="]),
+    st.one_of(st.floats(0, 1), st.floats(0, 1e9), st.sampled_from([1e-5, 0.9999999, 5e-324])),
+)
+def test_a_target_can_be_read_as_it_is_printed(operator, number):
+    target = Target(operator, number)
+    assert Target.of(str(target), Target("<", 0.0)) == target
+
+
 def test_quantile_is_the_smallest_value_that_covers_the_share():
     assert [quantile([3, 1, 2], share) for share in (0.0, 0.34, 0.95)] == [1, 2, 3]
 
