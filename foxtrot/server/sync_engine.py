@@ -212,8 +212,8 @@ def _refuse_to_stop_a_loop() -> None:
     except RuntimeError:
         return
     raise RuntimeError(
-        "expected a thread without an event loop: waiting here would stop it; await the coroutine "
-        "of the same name of SyncEngine.engine, or call report_error"
+        "expected a thread without an event loop: waiting here would stop it; wait for it in "
+        "another, as with asyncio.to_thread, or call report_error"
     )
 
 

@@ -57,7 +57,7 @@ class Status(Enum):
 
 
 class Exchange(Enum):
-    """Venues that ship with a profile. The value is the suffix of a `vt_symbol`."""
+    """Venues, LOCAL for one of your own. The value is the suffix of a `vt_symbol`."""
 
     BINANCE = "BINANCE"
     IB = "IB"

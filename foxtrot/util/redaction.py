@@ -93,8 +93,9 @@ def described(error: BaseException) -> str:
 def jsonable(value: Any, *, _depth: int = 0) -> Any:  # Any: a context holds what callers put in
     """Return `value` as something that `json.dumps` takes, redacted, whatever it is.
 
-    Mappings keep their keys as strings; sequences become lists, sets sorted lists; non-finite
-    floats and everything else become text. Nesting beyond eight levels, cycles included, is cut.
+    Mappings keep their keys as strings; tuples become lists, sets sorted lists; non-finite floats,
+    other sequences and everything else become text. Nesting beyond eight levels, cycles included,
+    is cut.
     """
     if value is None or isinstance(value, bool | int):
         return value
