@@ -151,7 +151,7 @@ class Gate:
         for knob_id, knob in self._conditions.of(WeightLimit).items():
             if knob.limit < limit:
                 limit, cause = knob.limit, knob_id
-        weight = self._profile.weights.get(request.operation)
+        weight = self._profile.weight_of(request)
         if weight is None:
             raise Refused(Reason.UNKNOWN_OPERATION)
         denial = self._requests.admit(source_ip, weight, now, limit=limit, cause=cause)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from foxtrot.adapter.session import Operation
+from foxtrot.adapter.session import Operation, VenueRequest
 
 __all__ = [
     "Connectivity",
@@ -153,6 +153,7 @@ class Profile:
         name: What scenarios call it.
         errors: The form of every refusal that its rules can lead to.
         weights: What each request costs. What is not in here, the venue does not know.
+        cheaper: By what is asked, a parameter that makes it cost less, and how much it costs then.
         weight_limit: Cost per source in each `weight_window`.
         order_rates: Limits on accepted orders.
         quotas: Limits on requests by what they ask for. A refused one is not counted.
@@ -178,6 +179,9 @@ class Profile:
     name: str
     errors: Mapping[Reason, ErrorForm]
     weights: Mapping[Operation, int]
+    cheaper: Mapping[Operation, tuple[str, int]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     weight_limit: int
     weight_window: float
     order_rates: tuple[OrderRateRule, ...] = ()
@@ -210,6 +214,14 @@ class Profile:
                 f"expected a form for every refusal of profile {self.name!r}, missing={missing!r}; "
                 "add them to errors"
             )
+
+    def weight_of(self, request: VenueRequest) -> int | None:
+        """What a request costs; None for one that the venue does not know."""
+        if request.operation in self.cheaper:
+            parameter, weight = self.cheaper[request.operation]
+            if parameter in request.params:
+                return weight
+        return self.weights.get(request.operation)
 
     def _never(self) -> Iterator[Reason]:
         """The refusals that its rules cannot lead to."""

@@ -168,7 +168,10 @@ async def _my_trades(exchange: Exchange, call: Call) -> Answer:
         rows = [row for row in rows if order in {None, row["orderId"]}]
         return rows[:limit] if is_oldest_first else rows[-limit:]
 
-    return await exchange.relay(call, Operation.TRADES, form, symbol=symbol, after=str(after))
+    params: dict[str, Any] = {"symbol": symbol, "after": str(after)}
+    if order is not None:
+        params["order"] = str(order)  # for what it weighs; the form picks
+    return await exchange.relay(call, Operation.TRADES, form, **params)
 
 
 async def _account(exchange: Exchange, call: Call) -> Answer:

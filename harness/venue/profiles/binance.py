@@ -78,12 +78,16 @@ BINANCE = Profile(
             Operation.PLACE_ORDER: 1,
             Operation.CANCEL_ORDER: 1,
             Operation.QUERY_ORDER: 4,
-            Operation.OPEN_ORDERS: 6,
+            Operation.OPEN_ORDERS: 80,
             Operation.TRADES: 20,
             Operation.SUBSCRIBE: 2,
         }
     ),
-    weight_limit=1200,
+    # Those of one symbol, and those of one order.
+    cheaper=MappingProxyType(
+        {Operation.OPEN_ORDERS: ("symbol", 6), Operation.TRADES: ("order", 5)},
+    ),
+    weight_limit=6000,
     weight_window=60.0,
     order_rates=(
         OrderRateRule(50, 10, "10 SECOND", "X-MBX-ORDER-COUNT-10S"),

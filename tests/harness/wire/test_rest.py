@@ -335,6 +335,20 @@ async def test_used_weight_and_order_counts_are_told(serve: Any, order: Any) -> 
         assert response.headers["X-MBX-ORDER-COUNT-1D"] == "1"
 
 
+async def test_lists_of_one_symbol_or_order_cost_less(serve: Any) -> None:
+    async with serve() as client:
+        used = 0
+        for path, params, weight in (
+            ("openOrders", {}, 80),
+            ("openOrders", {"symbol": "BTCUSDT"}, 6),
+            ("myTrades", {"symbol": "BTCUSDT"}, 20),
+            ("myTrades", {"symbol": "BTCUSDT", "orderId": "1"}, 5),
+        ):
+            response = await client.raw("GET", path, client.query(**params))
+            used += weight
+            assert response.headers["X-MBX-USED-WEIGHT-1M"] == str(used)
+
+
 async def test_requests_that_the_front_refuses_cost_too(serve: Any) -> None:
     """Or a client could knock for ever with what cannot be read."""
     async with serve() as client:
@@ -346,8 +360,8 @@ async def test_requests_that_the_front_refuses_cost_too(serve: Any) -> None:
 
 async def test_who_asks_too_much_is_told_to_wait(serve: Any) -> None:
     async with serve() as client:
-        for _ in range(61):
-            response = await client.raw("GET", "exchangeInfo", "")
+        for _ in range(76):
+            response = await client.raw("GET", "openOrders", client.query())
             if response.status != 200:
                 break
         assert response.status == 429
