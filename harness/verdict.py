@@ -294,15 +294,16 @@ def _cut_short(result: ScenarioResult) -> ScenarioResult:
 
     An invariant that was broken by then stays broken.
     """
-    why = "interrupted: what was not over yet is not judged"
     rates = (
-        dataclasses.replace(m, verdict=Verdict.INCONCLUSIVE, details={**m.details, "why": why})
+        dataclasses.replace(
+            m, verdict=Verdict.INCONCLUSIVE, details={**m.details, "why": _CUT_SHORT}
+        )
         for m in result.metrics
     )
     return dataclasses.replace(
         result,
         verdict=worst([Verdict.INCONCLUSIVE, *(i.weight for i in result.invariants)]),
-        reasons=(why, *_invariant_reasons(result.invariants)),
+        reasons=(_CUT_SHORT, *_invariant_reasons(result.invariants)),
         metrics=tuple(rates),
         tallies=(),
     )
@@ -343,6 +344,7 @@ def _invariant_reasons(invariants: Iterable[InvariantResult]) -> list[str]:
     ]
 
 
+_CUT_SHORT = "interrupted: what was not over yet is not judged"
 _VERBS = {Verdict.FAIL: "broken", Verdict.INCONCLUSIVE: "undecided"}
 
 
@@ -362,7 +364,9 @@ def _fault(facts: Facts, fault_id: str) -> Json:
 
 def _pooled(name: str, scenarios: Iterable[ScenarioResult], target: Target) -> MetricResult:
     together, apart = MetricTally(name), {}
+    is_cut_short = False
     for scenario in scenarios:
+        is_cut_short |= _CUT_SHORT in scenario.reasons
         tally = next((t for t in scenario.tallies if t.name == name), MetricTally(name))
         own = scenario.targets.get(name, target)
         if own.is_at_least(target):
@@ -370,7 +374,10 @@ def _pooled(name: str, scenarios: Iterable[ScenarioResult], target: Target) -> M
         elif tally.n:
             apart[scenario.name] = {"hits": tally.hits, "n": tally.n, "target": str(own)}
     result = metric_result(together, target)
-    return dataclasses.replace(result, details={**result.details, "apart": apart})
+    details = {**result.details, "apart": apart}
+    if is_cut_short and not result.n:
+        details["why"] = _CUT_SHORT
+    return dataclasses.replace(result, details=details)
 
 
 def _is_excused(

@@ -48,6 +48,7 @@ def test_rates_of_what_was_not_over_are_not_judged_alone_or_pooled(half: list[Ev
     whole = pool([short])
     assert whole.verdict is Verdict.INCONCLUSIVE
     assert {metric.n for metric in whole.metrics} == {0}
+    assert {metric.details["why"] for metric in whole.metrics} == {short.reasons[0]}
 
 
 def test_an_invariant_that_was_broken_by_then_stays_broken(half: list[Event]) -> None:
