@@ -13,6 +13,7 @@ from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.server.guard import AdapterGuard, not_ready
 from foxtrot.server.lateness import Lateness
 from foxtrot.server.policy import EnginePolicy
+from foxtrot.server.refused import RefusedSymbols, may_be_of_a_symbol
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import (
     AdapterConnectionError,
@@ -45,6 +46,7 @@ class AdapterConnection:
 
     Attributes:
         setting: What the adapter connects with; survives its restart.
+        refused: The symbols that were set aside.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class AdapterConnection:
         self.is_closing = False
         self.setting: Mapping[str, Any] | None = None
         self.subscriptions: list[SubscribeRequest] = []
-        self._set_aside: dict[str, FoxtrotError] = {}  # the venue's refusals, by symbol
+        self.refused = RefusedSymbols(self.name, clock)
         self._policy = policy
         self._clock = clock
         self._opening = asyncio.Lock()
@@ -196,7 +198,7 @@ class AdapterConnection:
         try:
             await self._ask_for(self.subscriptions)
         except FoxtrotError as refusal:
-            if not _may_be_of_a_symbol(refusal):
+            if not may_be_of_a_symbol(refusal):
                 raise
             self._is_silent = True  # until all was asked for, in parts
             await self._go_on_without_the_refused()
@@ -235,24 +237,25 @@ class AdapterConnection:
     async def _go_on_without_the_refused(self) -> None:
         # The account's own stream alone is refused as well, if it is for anything but a symbol.
         await self._ask_for(())
-        before = len(self._set_aside)
+        before = len(self.refused.names())
         try:
             await self._sift(tuple(self.subscriptions))
         finally:
-            if found := list(self._set_aside)[before:]:
+            if found := self.refused.names()[before:]:
                 self._ticked.set()  # who waits for their ticks waits in vain
-                self.adapter.on_error(self._without_prices(found))
+                self.guard.stir()  # and so do orders that wait to be sent
+                self.adapter.on_error(self.refused.error(found))
 
     async def _sift(self, requests: Sequence[SubscribeRequest]) -> None:
         """Set aside what is refused even by itself. Halves find one bad symbol in many soonest."""
         try:
             await self._ask_for(requests)
         except FoxtrotError as refusal:
-            if not _may_be_of_a_symbol(refusal):
+            if not may_be_of_a_symbol(refusal):
                 raise
             if len(requests) == 1:
                 self._drop(requests)
-                self._set_aside[requests[0].vt_symbol] = refusal
+                self.refused.set_aside(requests[0].vt_symbol, refusal)
                 return
             middle = len(requests) // 2
             await self._sift(requests[:middle])
@@ -266,14 +269,15 @@ class AdapterConnection:
         new = [r for r in requests if r not in self.subscriptions]
         self.subscriptions += new
         for request in new:  # whatever was before says nothing of it
-            for known in (self._set_aside, self._asked_at, self._ticked_at):
+            self.refused.lift(request.vt_symbol)
+            for known in (self._asked_at, self._ticked_at):
                 known.pop(request.vt_symbol, None)
         if not self.adapter.connected:
             return
         try:
             await self._ask_for(self.subscriptions)
         except FoxtrotError as error:
-            if error.outcome is Outcome.REJECTED or _may_be_of_a_symbol(error):
+            if error.outcome is Outcome.REJECTED or may_be_of_a_symbol(error):
                 self._drop(new)
             raise
         self._is_silent = False
@@ -283,15 +287,8 @@ class AdapterConnection:
 
     def require_priced(self, vt_symbol: str) -> None:
         """Raise MarketDataError, with outcome NOT_SENT, for a symbol that was set aside."""
-        if vt_symbol in self._set_aside:
-            error = self._without_prices([vt_symbol])
-            error.outcome = Outcome.NOT_SENT
+        if (error := self.refused.not_sent(vt_symbol)) is not None:
             raise error
-
-    def has_given_up(self, symbol: str, refusal: FoxtrotError) -> bool:
-        """Whether a question was refused for a symbol that was set aside: as one delisted is."""
-        is_aside = any(each.rpartition(".")[0] == symbol for each in self._set_aside)
-        return is_aside and _may_be_of_a_symbol(refusal)
 
     async def disconnect(self) -> None:
         """Close, in bounded time, whatever state the connection is in."""
@@ -420,24 +417,6 @@ class AdapterConnection:
             },
         )
 
-    def _without_prices(self, vt_symbols: Sequence[str]) -> MarketDataError:
-        refusal, named = self._set_aside[vt_symbols[0]], ", ".join(vt_symbols)
-        return MarketDataError(
-            named,
-            f"no price, the venue refuses the subscription ({refusal.message})",
-            recoverable=False,
-            retry_after=None,
-            suggested_action=f"Subscribe to {named} again once the venue takes it; until then no "
-            "order goes out in it",
-            clock=self._clock,
-            context={
-                "adapter": self.name,
-                "operation": "stream.subscribe",
-                "code": refusal.context.get("code"),
-                "vt_symbol": named,
-            },
-        )
-
     def _is_alive(self, request: SubscribeRequest) -> bool:
         is_new = self._ticked_at.get(request.vt_symbol, -math.inf) >= self._trusted_from
         is_lost = self.adapter.lost_streams
@@ -448,13 +427,3 @@ class AdapterConnection:
         # What could not be asked for yet, as behind a closed gate, is not late.
         due_since = max(self._connected_at, self._asked_at.get(vt_symbol, now))
         return now - self._ticked_at.get(vt_symbol, due_since)
-
-
-def _may_be_of_a_symbol(error: FoxtrotError) -> bool:
-    """Whether a symbol may have been refused, and not the account, its pace or the line.
-
-    By the venue, or by its adapter, which knows what the venue lists and then sends nothing.
-    """
-    is_refusal = error.outcome in {Outcome.REJECTED, Outcome.NOT_SENT}
-    is_of_what_was_asked = error.category in {ErrorCategory.VALIDATION, ErrorCategory.MARKET_DATA}
-    return is_refusal and is_of_what_was_asked and not error.recoverable

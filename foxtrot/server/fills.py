@@ -71,7 +71,7 @@ class FillFetcher:
             try:
                 trades = await connection.guard.probe("trades", ask)
             except FoxtrotError as error:
-                if not connection.has_given_up(symbol, error):
+                if not connection.refused.has_given_up(symbol, error):
                     raise
                 return  # a person was told of the symbol, and the others must not wait for it
         for trade in trades:

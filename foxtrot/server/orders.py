@@ -46,7 +46,7 @@ class Diverted(Exception):
 
 
 class _Unwanted(Exception):
-    """Raised out of the wait of an order that was cancelled meanwhile."""
+    """Raised out of the wait of an order that must not go any more; its argument says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +222,11 @@ class OrderPipeline:
 
     def apply_trade(self, trade: TradeData) -> None:
         """Take a fill; one that was applied before changes nothing and is not published."""
-        vt_orderid = trade.vt_orderid
-        before = self._oms.order(vt_orderid)
+        before = self._oms.order(trade.vt_orderid)
         if not self._oms.apply_trade(trade):
             return
         self._publish(trade)
-        after = self._oms.order(vt_orderid)
+        after = self._oms.order(trade.vt_orderid)
         if after is not None and after != before:
             self._changed(after)
 
@@ -257,8 +256,8 @@ class OrderPipeline:
             return acknowledged
 
         def leave_if_unwanted() -> None:
-            if vt_orderid in self._unwanted:
-                raise _Unwanted
+            if (why := self._why_not(connection, order)) is not None:
+                raise _Unwanted(why)
             leave()
 
         self._sending[vt_orderid] = None
@@ -274,9 +273,8 @@ class OrderPipeline:
             )
         except FoxtrotError as error:
             self._send_failed(connection, order, error, before)
-        except _Unwanted:
-            why = "it was cancelled while it waited to be sent"
-            self._send_failed(connection, order, self._not_sent(order, why))
+        except _Unwanted as unwanted:
+            self._send_failed(connection, order, *unwanted.args)
         except Diverted:
             self._withdraw(order)
             raise
@@ -315,13 +313,16 @@ class OrderPipeline:
             self._moving[order.orderid] = True
         self._oms.withdraw(order.vt_orderid)
 
+    def _why_not(self, connection: AdapterConnection, order: OrderData) -> FoxtrotError | None:
+        """Why an order must not go any more, or not again; None while it may."""
+        if order.vt_orderid in self._unwanted:
+            return self._not_sent(order, "it was cancelled while it waited to be sent")
+        return connection.refused.not_sent(order.vt_symbol)
+
     def _not_sent(self, order: OrderData, why: str) -> OrderRejectionError:
+        where = {"adapter": order.adapter_name}
         return OrderRejectionError(
-            order.orderid,
-            why,
-            outcome=Outcome.NOT_SENT,
-            clock=self._clock,
-            context={"adapter": order.adapter_name},
+            order.orderid, why, outcome=Outcome.NOT_SENT, clock=self._clock, context=where
         )
 
     def _send_abandoned(self, connection: AdapterConnection, order: OrderData) -> None:
@@ -409,7 +410,7 @@ class OrderPipeline:
             return  # it showed itself
         # Where the lane is still shut the resend has to wait, and must not outlast its own time.
         left = sent.first_at + self._policy.resend_within - self._clock.now()
-        if order.vt_orderid in self._unwanted or left < 0:
+        if left < 0 or self._why_not(connection, order) is not None:
             self._settle(order, Status.REJECTED)
         else:
             limit = min(left, self._policy.deadlines[Lane.ORDERS])

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from foxtrot.adapter.session import Operation, VenueReply
+from foxtrot.server.policy import Lane
+from foxtrot.util.circuit_breaker import CircuitState
 from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AuthenticationError,
@@ -19,6 +21,7 @@ from foxtrot.util.errors import (
 )
 from foxtrot.util.object import SubscribeRequest
 from harness.network import Replace
+from harness.venue import Reject
 
 TYPO = SubscribeRequest(symbol="TYPOUSDT", exchange=Exchange.BINANCE)
 BITCOIN = SubscribeRequest(symbol="BTCUSDT", exchange=Exchange.BINANCE)
@@ -284,3 +287,84 @@ def test_fills_that_the_venue_does_not_tell_of_such_a_symbol_hold_nothing_up(pla
         bench.link.rules.clear()
 
     play(body, heartbeat_interval=1000.0)
+
+
+def of_no_more(tools, *operations):
+    """Bitcoin is delisted: whatever is asked of it by these operations is refused."""
+    gone = Replace(VenueReply(status=400, body=b'{"code":-1121,"msg":"Invalid symbol."}'))
+
+    def refuse(request, _reply):
+        named = (request.params.get("symbol"), *request.params.get("symbols", ()))
+        return gone if "BTCUSDT" in named and request.operation in operations else None
+
+    return tools.Rule(replying=refuse)
+
+
+def shut_gate(guard):
+    guard.order_gate.hold(RateLimitError("ALPHA", 5.0))
+
+
+def shut_common_gate(guard):
+    guard.gate.hold(RateLimitError("ALPHA", 5.0))
+
+
+def open_breaker(guard):
+    breaker = guard.breakers[Lane.ORDERS]
+    while breaker.state is CircuitState.CLOSED:
+        breaker.acquire().failure(ConnectionError())
+
+
+@pytest.mark.parametrize("keep_waiting", [shut_gate, shut_common_gate, open_breaker])
+def test_order_that_waits_while_its_symbol_is_set_aside_does_not_go(play, tools, keep_waiting):
+    """Nobody has a fresh price of it by then, and its caller is told so, as of a new one."""
+
+    async def body(bench):
+        keep_waiting(bench.connection.guard)
+        waiting = bench.loop.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.1)
+        bench.link.rules["gone"] = of_no_more(tools, Operation.SUBSCRIBE)
+        await bench.connection.resubscribe()
+        with pytest.raises(MarketDataError, match="no price, the venue refuses") as caught:
+            await waiting
+        assert caught.value.outcome is Outcome.NOT_SENT
+        await bench.clock.sleep(60.0)
+        assert bench.status("o1") == "REJECTED"
+        assert bench.booked() == []
+
+    bench = play(body, heartbeat_interval=1000.0)
+    assert bench.sent("order.place") == []
+    assert [(what, status) for _, what, status in bench.published] == [("ALPHA.o1", "REJECTED")]
+
+
+def test_refused_order_that_waits_for_its_next_try_does_not_go_then(play, tools):
+    async def body(bench):
+        limit = Reject(code=-1015, message="Too many new orders.", status=429, retry_after=5.0)
+        bench.venue.impose("limit", limit)
+        waiting = bench.loop.create_task(bench.engine.send_order(bench.order("o1"), "ALPHA"))
+        await bench.clock.sleep(0.1)
+        bench.venue.lift("limit")
+        bench.link.rules["gone"] = of_no_more(tools, Operation.SUBSCRIBE)
+        await bench.connection.resubscribe()
+        with pytest.raises(MarketDataError) as caught:
+            await waiting
+        assert caught.value.outcome is Outcome.NOT_SENT
+
+    assert len(play(body, heartbeat_interval=1000.0).sent("order.place")) == 1
+
+
+def test_lost_order_is_not_sent_again_once_its_symbol_is_set_aside(play, tools):
+    """No look-up finds it: it never arrived, and by now it must not."""
+
+    async def body(bench):
+        bench.link.rules["lost"] = tools.Rule(
+            sending=tools.on(Operation.PLACE_ORDER, tools.Hang(), count=1)
+        )
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        assert bench.status("o1") == "UNKNOWN"
+        bench.link.rules["gone"] = of_no_more(tools, Operation.SUBSCRIBE)
+        await bench.connection.resubscribe()
+        await bench.clock.sleep(60.0)
+        assert bench.status("o1") == "REJECTED"
+        assert bench.booked() == []
+
+    assert len(play(body, heartbeat_interval=1000.0).sent("order.place")) == 1
