@@ -233,6 +233,7 @@ class AdapterConnection:
                 self._is_unproven = False  # a refusal is an answer
             raise
         self._is_unproven = False
+        self.refused.taken(request.vt_symbol for request in wanted)
 
     async def _go_on_without_the_refused(self) -> None:
         # The account's own stream alone is refused as well, if it is for anything but a symbol.

@@ -11,6 +11,7 @@ from foxtrot.server.oms import Oms
 from foxtrot.server.policy import EnginePolicy
 from foxtrot.util.clock import Clock
 from foxtrot.util.constants import Status
+from foxtrot.util.errors import FoxtrotError
 from foxtrot.util.object import CancelRequest, OrderData
 
 __all__ = ["Reconciler", "by_id"]
@@ -94,10 +95,16 @@ class Reconciler:
                 self._missed(connection, order)
 
     async def _ask_after(self, connection: AdapterConnection, order: OrderData) -> None:
-        query = by_id(order)
-        found = await connection.guard.probe(
-            "order.query", lambda: connection.adapter.query_order(query)
-        )
+        query, found = by_id(order), None
+        try:
+            found = await connection.guard.probe(
+                "order.query", lambda: connection.adapter.query_order(query)
+            )
+        except FoxtrotError as error:
+            # That proves nothing of the order. Its look-ups go on beside, to their own end, and
+            # the others must not wait for it.
+            if not connection.refused.has_given_up(order.symbol, error):
+                raise
         if found is not None:
             self._apply(connection, found)
         else:

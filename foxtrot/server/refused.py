@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from foxtrot.util.clock import Clock
 from foxtrot.util.errors import ErrorCategory, FoxtrotError, MarketDataError, Outcome
@@ -22,14 +22,21 @@ class RefusedSymbols:
         self._adapter_name = adapter_name
         self._clock = clock
         self._set_aside: dict[str, FoxtrotError] = {}  # the venue's refusals, by symbol
+        self._unanswered: dict[str, None] = {}  # set aside once, and not taken since
 
     def set_aside(self, vt_symbol: str, refusal: FoxtrotError) -> None:
         """Let no order go out in a symbol, until it is subscribed again or given up."""
         self._set_aside[vt_symbol] = refusal
+        self._unanswered[vt_symbol] = None
 
     def lift(self, vt_symbol: str) -> None:
-        """Let orders go out in it again."""
+        """Let orders go out in it. Whether the venue knows it again is not known yet."""
         self._set_aside.pop(vt_symbol, None)
+
+    def taken(self, vt_symbols: Iterable[str]) -> None:
+        """Note that the venue takes them: what is asked about them is answered from now on."""
+        for vt_symbol in vt_symbols:
+            self._unanswered.pop(vt_symbol, None)
 
     def names(self) -> list[str]:
         """Those set aside, in the order in which they were."""
@@ -45,7 +52,7 @@ class RefusedSymbols:
 
     def has_given_up(self, symbol: str, refusal: FoxtrotError) -> bool:
         """Whether a question was refused for a symbol that was set aside: as one delisted is."""
-        is_aside = any(each.rpartition(".")[0] == symbol for each in self._set_aside)
+        is_aside = any(each.rpartition(".")[0] == symbol for each in self._unanswered)
         return is_aside and may_be_of_a_symbol(refusal)
 
     def error(self, vt_symbols: Sequence[str]) -> MarketDataError:

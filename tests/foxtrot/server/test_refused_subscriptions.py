@@ -300,6 +300,11 @@ def of_no_more(tools, *operations):
     return tools.Rule(replying=refuse)
 
 
+def unlisted_orders(tools):
+    none = Replace(VenueReply(status=200, body=b'{"orders":[]}'))
+    return tools.Rule(replying=tools.on(Operation.OPEN_ORDERS, none))
+
+
 def shut_gate(guard):
     guard.order_gate.hold(RateLimitError("ALPHA", 5.0))
 
@@ -368,3 +373,59 @@ def test_lost_order_is_not_sent_again_once_its_symbol_is_set_aside(play, tools):
         assert bench.booked() == []
 
     assert len(play(body, heartbeat_interval=1000.0).sent("order.place")) == 1
+
+
+def test_order_that_the_venue_does_not_tell_of_otherwise_is_waited_for(play, tools):
+    """Of a symbol that it takes, such a refusal says that something is amiss with the question."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        bench.link.rules["gone"] = of_no_more(tools, Operation.QUERY_ORDER)
+        bench.link.rules["unlisted"] = unlisted_orders(tools)
+        with pytest.raises(FoxtrotError, match="Invalid symbol"):
+            await bench.engine.bring_up(bench.connection)
+        assert bench.status("o1") == "NOTTRADED"
+        bench.link.rules.clear()
+
+    play(body, heartbeat_interval=1000.0)
+
+
+def test_order_that_the_venue_does_not_tell_of_for_its_symbol_holds_nothing_up(play, tools):
+    """It is delisted. What became of the order nobody says; a person is told, and it goes on."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1"), "ALPHA")
+        gone = (Operation.SUBSCRIBE, Operation.QUERY_ORDER, Operation.TRADES)
+        bench.link.rules["gone"] = of_no_more(tools, *gone)
+        bench.link.rules["unlisted"] = unlisted_orders(tools)
+        bench.link.drop(tools.reset, code=1006, outcome="reset")
+        await bench.clock.sleep(60.0)
+        assert bench.engine.is_ready("ALPHA")
+        assert bench.status("o1") == "UNKNOWN"
+        await bench.clock.sleep(300.0)
+        assert bench.engine.is_ready("ALPHA")
+        bench.link.rules.clear()
+        await bench.clock.sleep(120.0)
+        assert bench.status("o1") == "NOTTRADED"
+
+    bench = play(body)
+    assert len(bench.sent("order.place")) == 1
+    assert "UnknownOrderError" in {type(alert.error).__name__ for alert in bench.alerts}
+
+
+def test_symbol_that_was_refused_again_holds_nothing_up_either(play, tools):
+    """Its user gave the subscription up and still holds it: the venue knows it no better."""
+
+    async def body(bench):
+        await bench.engine.send_order(bench.order("o1", price=0), "ALPHA")
+        await bench.clock.sleep(1.0)
+        bench.link.rules["gone"] = of_no_more(tools, Operation.SUBSCRIBE, Operation.TRADES)
+        await bench.connection.reconnect()
+        with pytest.raises(FoxtrotError, match="Invalid symbol"):
+            await bench.engine.subscribe([BITCOIN], "ALPHA")
+        bench.link.drop(tools.reset, code=1006, outcome="reset")
+        await bench.clock.sleep(60.0)
+        assert bench.engine.is_ready("ALPHA")
+        bench.link.rules.clear()
+
+    play(body)
