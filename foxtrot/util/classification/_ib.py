@@ -151,7 +151,12 @@ _REQUESTS: Table = {
     **_all((116, 122, 123, 124), malformed("Correct the contract")),
     **_all((138, 139, 140, 141, 142, 143, 145, 147), malformed("Correct the field's form")),
     200: malformed("Describe a contract that exists, and only one"),
-    203: Rule(_NOT_ALLOWED, ((r"ambiguous", malformed("Name the currency of the contract")),)),
+    # By IBKR's table, a restriction of one security for one account: the session is well, and all
+    # other contracts are none the worse for it.
+    203: Rule(
+        malformed("Use a contract that the account may trade, or have it allowed this one"),
+        ((r"ambiguous", malformed("Name the currency of the contract")),),
+    ),
     **_all((*range(301, 309), 311, 312, 313, 314, 319), malformed("Correct the request")),
     320: malformed("Correct the request: TWS cannot read it"),
     321: Rule(

@@ -9,6 +9,7 @@ import pytest
 from foxtrot.adapter.session import Operation, VenueReply
 from foxtrot.server.policy import Lane
 from foxtrot.util.circuit_breaker import CircuitState
+from foxtrot.util.classification import classify_code
 from foxtrot.util.constants import Exchange
 from foxtrot.util.errors import (
     AuthenticationError,
@@ -147,6 +148,26 @@ def test_symbol_that_is_refused_at_a_reconnect_is_set_aside(play):
     (alert,) = bench.alerts
     assert alert.error.context["vt_symbol"] == "TYPOUSDT.BINANCE"
     assert "Invalid symbol" in alert.error.message
+
+
+def test_contract_that_ib_does_not_allow_this_account_is_set_aside(play):
+    """Its code 203 is about one contract, and not about who asks: the others go on."""
+
+    async def body(bench):
+        subscribe = bench.connection.adapter.subscribe
+
+        async def allowed_only(requests):
+            if TYPO in requests:
+                words = "The security TYPO is not available or allowed for this account"
+                raise classify_code("ib", 203, words, operation="stream.subscribe")
+            await subscribe(requests)
+
+        bench.connection.adapter.subscribe = allowed_only
+        bench.connection.subscriptions.append(TYPO)
+        await bench.connection.reconnect()
+        assert bench.connection.subscriptions == [BITCOIN]
+
+    assert "TYPO" in play(body, heartbeat_interval=1000.0).alerts[0].error.message
 
 
 def test_order_in_a_symbol_that_was_set_aside_is_refused(play):

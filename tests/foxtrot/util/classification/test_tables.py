@@ -167,6 +167,12 @@ def test_every_pattern_compiles_and_every_variant_can_be_reached() -> None:
         ("ib", 200, "", "validation medium final rejected none"),
         ("ib", 201, "", "order_execution medium final rejected none"),
         ("ib", 202, "", "order_execution low recoverable none none"),
+        (
+            "ib",
+            203,
+            "The security ES is not available or allowed for this account.",
+            "validation medium final rejected none",
+        ),
         ("ib", 317, "", "market_data high recoverable none resubscribe"),
         (
             "ib",
