@@ -1,8 +1,8 @@
 """What is known of orders, fills and positions: one record per intent, changed by evidence only.
 
 Pure state: no I/O, no clock, no tasks. Evidence arrives in any order, late or twice, and always
-leads to the same record: an order never goes back to an older state, and each trade id counts
-once. Memory is bounded by the number of orders kept, not by how long it runs.
+leads to the same record: an order never goes back to an older state, and each fill counts once.
+Memory is bounded by the number of orders kept, not by how long it runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from foxtrot.util.object import OrderData, TradeData, covers
 
 __all__ = ["Oms"]
 
+_TradeKey = tuple[str, str, Direction, str]
+
 
 class Oms:
-    """Orders by client order id, trades by trade id, positions as the sum of the fills.
+    """Orders by client order id, trades by trade id and side, positions as the sum of the fills.
 
     Args:
         keep: How many finished orders to keep, with their fills. Older ones are forgotten; what
@@ -31,8 +33,8 @@ class Oms:
         self._orders: dict[str, OrderData] = {}
         self._unsettled: dict[str, OrderData] = {}
         self._finished: dict[str, None] = {}
-        self._trades: dict[tuple[str, str, str], None] = {}
-        self._trades_of: dict[str, list[tuple[str, str, str]]] = {}
+        self._trades: dict[_TradeKey, None] = {}
+        self._trades_of: dict[str, list[_TradeKey]] = {}
         self._filled: dict[str, float] = {}
         self._positions: dict[tuple[str, str], float] = {}
         self._used_orders = _UsedIds()
@@ -147,13 +149,12 @@ class Oms:
         """Whether the venue says that more was traded than the fills that came in add up to."""
         return order.traded > 0 and not covers(self.filled(order.vt_orderid), order.traded)
 
-    def _is_applied(self, key: tuple[str, str, str], vt_orderid: str) -> bool:
+    def _is_applied(self, key: _TradeKey, vt_orderid: str) -> bool:
         if key in self._trades:
             return True
-        adapter_name, vt_symbol, tradeid = key
         # A late fill of an order that is kept is news, however low its number.
         is_kept = vt_orderid in self._orders
-        return not is_kept and self._used_trades.holds(f"{adapter_name} {vt_symbol}", tradeid)
+        return not is_kept and self._used_trades.holds(*_scoped(key))
 
     def _store(self, order: OrderData) -> None:
         vt_orderid = order.vt_orderid
@@ -178,9 +179,9 @@ class Oms:
         if order is not None:
             self._used_orders.add(order.adapter_name, order.orderid)
         self._filled.pop(vt_orderid, None)
-        for adapter_name, vt_symbol, tradeid in self._trades_of.pop(vt_orderid, ()):
-            del self._trades[adapter_name, vt_symbol, tradeid]
-            self._used_trades.add(f"{adapter_name} {vt_symbol}", tradeid)
+        for key in self._trades_of.pop(vt_orderid, ()):
+            del self._trades[key]
+            self._used_trades.add(*_scoped(key))
 
 
 _NUMBER_AT_END = re.compile(r"\d*$")
@@ -215,9 +216,16 @@ def _split(id_: str) -> tuple[str, int | None]:
     return id_[:start], int(id_[start:]) if start < len(id_) else None
 
 
-def _key(trade: TradeData) -> tuple[str, str, str]:
-    # By symbol as well: venues number the fills of each symbol from one.
-    return (trade.adapter_name, trade.vt_symbol, trade.tradeid)
+def _key(trade: TradeData) -> _TradeKey:
+    # By symbol as well: venues number the fills of each symbol from one. And by side: where an
+    # account trades with itself, both fills bear the number of their match.
+    return (trade.adapter_name, trade.vt_symbol, trade.direction, trade.tradeid)
+
+
+def _scoped(key: _TradeKey) -> tuple[str, str]:
+    """The id with what it is unique in."""
+    adapter_name, vt_symbol, direction, tradeid = key
+    return f"{adapter_name} {vt_symbol} {direction.name}", tradeid
 
 
 # How far along its life a status is. A final order moves only by what proves that it went further.

@@ -84,7 +84,11 @@ class OrderData(_OfSymbol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeData(_OfSymbol):
-    """One fill. A `vt_tradeid` is applied once, however often a venue repeats it."""
+    """One fill. It is applied once, however often a venue repeats it.
+
+    What tells it from others is its `vt_tradeid` with its symbol and direction: venues number the
+    fills of each symbol by themselves, and both sides of a trade with oneself bear one number.
+    """
 
     adapter_name: str
     orderid: str
@@ -102,7 +106,7 @@ class TradeData(_OfSymbol):
 
     @property
     def vt_tradeid(self) -> str:
-        """`ADAPTER.TRADEID`, unique over all adapters."""
+        """`ADAPTER.TRADEID`, unique over all adapters within a symbol and a direction."""
         return f"{self.adapter_name}.{self.tradeid}"
 
 

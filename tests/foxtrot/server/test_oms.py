@@ -213,6 +213,21 @@ def test_fill_of_another_symbol_with_the_same_number_is_another_fill():
     assert oms.symbols("A") == ("BTC", "ETH")  # held, although nobody has shown an order
 
 
+@pytest.mark.parametrize("keep", [10_000, 1])
+def test_both_sides_of_a_trade_with_oneself_are_fills(keep):
+    """Where the venue does not prevent it, one match fills two orders of ours, under one number."""
+    oms = Oms(keep=keep)
+    sold = {"orderid": "o2", "direction": Direction.SHORT}
+    oms.begin(order("o1"))
+    oms.begin(order(**sold))
+    for _ in range(2):  # told by the stream, and again by the list
+        oms.apply_trade(fill("1", 3.0))
+        oms.apply_trade(fill("1", 3.0, **sold))
+        assert oms.position("A", "BTC.LOCAL") == 0.0
+    assert {each.status for each in oms.orders()} == {Status.ALLTRADED}
+    assert oms.unsettled("A") == ()
+
+
 def test_adopted_order_keeps_the_reference_of_its_intent():
     oms = Oms()
     oms.begin(order(reference="mine"))
