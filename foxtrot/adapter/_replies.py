@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from foxtrot.adapter.session import Operation, VenueReply, VenueRequest
 from foxtrot.util.clock import Clock
@@ -52,10 +53,16 @@ def unread(why: Exception, text: str, outcome: Outcome, clock: Clock) -> DataVal
 
 
 def check_price(tick: TickData, adapter_name: str, clock: Clock) -> None:
-    """Raise MarketDataError for a price that is none."""
-    if tick.last_price > 0:
+    """Raise MarketDataError for a price that is none. A side of the book may be empty: zero."""
+    if not 0 < tick.last_price < math.inf:
+        issue = f"a price of {tick.last_price:g}"
+    elif not 0 <= tick.bid_price_1 < math.inf:
+        issue = f"a bid of {tick.bid_price_1:g}"
+    elif not 0 <= tick.ask_price_1 < math.inf:
+        issue = f"an ask of {tick.ask_price_1:g}"
+    else:
         return
-    issue, name = f"a price of {tick.last_price:g}", tick.vt_symbol
+    name = tick.vt_symbol
     context: dict[str, str | float] = {"adapter": adapter_name, "operation": "stream"}
     context |= {"code": "corrupt", "vt_symbol": name, "data_age": 0.0}
     raise MarketDataError(name, issue, clock=clock, context=context)
