@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing as mp
 import os
 import signal
@@ -13,7 +14,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for_end
-from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -28,8 +28,8 @@ from harness.verdict import ScenarioResult, judge
 __all__ = ["KILLED", "Finished", "Job", "run_all"]
 
 _POLL_SECONDS = 0.1
-#: What the first element of the shared array says to the workers, beside 0: go on.
-_STOP, _DIE = 1.0, 2.0
+#: How often a worker looks whether it is still needed.
+_WATCH_SECONDS = 1.0
 #: The ending of a job whose worker was killed, and of those that were still to come.
 KILLED = "killed"
 _GONE = (
@@ -78,6 +78,10 @@ class Finished:
 
 
 _Item = TypeVar("_Item", Job, Finished)
+
+# How far each job is, by number; the first element is not 0 when the workers are to stop. Without a
+# lock: a worker that is killed while it holds one would stop everybody else for ever.
+_Shares = ctypes.Array[ctypes.c_double]
 
 
 def run_all(
@@ -133,23 +137,23 @@ class _Halved:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[Callable[[int], SynchronizedArray[float]]]:
+def _stoppable() -> Iterator[Callable[[int], _Shares]]:
     """Hand out arrays of progress; after Ctrl-C, their first element tells workers to stop."""
-    arrays: list[SynchronizedArray[float]] = []
+    arrays: list[_Shares] = []
     is_stopped = False
 
-    def shares(count: int) -> SynchronizedArray[float]:
-        array: SynchronizedArray[float] = mp.get_context("spawn").Array("d", count + 1)
+    def shares(count: int) -> _Shares:
+        array = mp.get_context("spawn").RawArray(ctypes.c_double, count + 1)
         arrays.append(array)
         if is_stopped:
-            array[0] = _STOP  # the round that was to come does not begin
+            array[0] = 1.0  # the round that was to come does not begin
         return array
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         nonlocal is_stopped
         is_stopped = True
         for array in arrays:
-            array[0] = _STOP
+            array[0] = 1.0
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the second one means it
 
     before = signal.signal(signal.SIGINT, stop)
@@ -163,27 +167,29 @@ def _on_pool(
     work: Callable[[int, _Item], Finished],
     items: Sequence[_Item],
     workers: int,
-    shares: SynchronizedArray[float],
+    shares: _Shares,
     on_progress: Callable[[Sequence[float]], None],
     hash_seed: str,
 ) -> list[Finished]:
     if not items:
         return []
+    is_over = mp.get_context("spawn").RawValue(ctypes.c_bool, False)
     with (
         _environment("PYTHONHASHSEED", hash_seed),
         ProcessPoolExecutor(
             max_workers=max(1, min(workers, len(items))),
             mp_context=mp.get_context("spawn"),
             initializer=_begin_worker,
-            initargs=(shares,),
+            initargs=(shares, is_over),
         ) as pool,
     ):
         with _deaf_to_signals():
-            futures = _submitted(pool, work, items, shares)
+            futures = _submitted(pool, work, items, is_over)
         pending = {future for future in futures if future is not None}
         while pending:
             _, pending = wait(pending, timeout=_POLL_SECONDS)
             on_progress(shares[1:])
+        is_over.value = True
         return [_outcome(*each) for each in zip(items, futures, strict=True)]
 
 
@@ -191,14 +197,16 @@ def _submitted(
     pool: ProcessPoolExecutor,
     work: Callable[[int, _Item], Finished],
     items: Sequence[_Item],
-    shares: SynchronizedArray[float],
+    is_over: ctypes.c_bool,
 ) -> list[Future[Finished] | None]:
-    """The future of each item; None for those that the pool broke before."""
+    """The future of each item; None for those that the pool broke before.
+
+    `is_over` becomes true when it breaks: the other workers then have nothing more to do.
+    """
 
     def when_done(future: Future[Finished]) -> None:
-        # Before the pool ends its other workers, of which one may wait for a lock for ever.
         if isinstance(future.exception(), BrokenProcessPool):
-            shares[0] = _DIE
+            is_over.value = True
 
     futures: list[Future[Finished] | None] = []
     for number, item in enumerate(items, 1):
@@ -252,30 +260,28 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 # Each worker process has one array, handed to it at its birth: a pool has no other way to share.
-_shares: SynchronizedArray[float] | None = None
+_shares: _Shares | None = None
 
 
-def _begin_worker(shares: SynchronizedArray[float]) -> None:
+def _begin_worker(shares: _Shares, is_over: ctypes.c_bool) -> None:
     global _shares  # noqa: PLW0603 - see above
     _shares = shares
     for each in _SIGNALS:
-        signal.signal(each, _leave_it_to_the_parent)
+        signal.signal(each, signal.SIG_IGN)  # the parent decides, and tells by what is shared
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     parent = mp.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent.sentinel, is_over), daemon=True).start()
 
 
-def _leave_it_to_the_parent(_signal: int, _frame: FrameType | None) -> None:
-    """It decides, and tells by the array. When the pool is broken, what it sends is meant."""
-    if _shares is not None and _shares[0] >= _DIE:
-        os._exit(1)
+def _end_with(sentinel: int, is_over: ctypes.c_bool) -> None:
+    """End this process when its parent has ended, or when it is no longer needed.
 
-
-def _end_with(sentinel: int) -> None:
-    """End this process when the parent has: it would wait for its next job for ever."""
-    wait_for_end([sentinel])
+    It might wait for ever: for its next job, or for a lock that a killed worker took along.
+    """
+    while not (is_over.value or wait_for_end([sentinel], _WATCH_SECONDS)):
+        pass
     os._exit(1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import multiprocessing as mp
 import os
 import random
@@ -27,6 +29,31 @@ def work_until_killed(number, job):
         time.sleep(600)
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
+    return Finished(job, ending="completed")
+
+
+def kill_or_be_deaf(number, job):
+    """The first is killed while the second is where no signal is handled, and then for ever."""
+    if number == 1:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 3_000_000)
+    time.sleep(600)
+
+
+def die_with_the_lock(number, job):
+    """Of what is shared, if it has one."""
+    if number == 1:
+        with contextlib.suppress(AttributeError):
+            batch._shares.get_lock().acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(600)
+
+
+def work_and_tell_who(number, job):
+    """The first to be done waits for more at the queue's lock, and the other one behind it."""
+    time.sleep(number / 2)
+    batch._shares[number] = os.getpid()
     return Finished(job, ending="completed")
 
 
@@ -182,6 +209,30 @@ class TestAWorkerThatIsKilled:
         finished = batch._on_pool(work_until_killed, first, 2, told, lambda _: None, "0")
         assert [each.is_unchecked for each in finished[1:]] == [True, True]
         assert {each.ending for each in finished[1:]} == {"killed"}
+
+    @pytest.mark.parametrize("work", [kill_or_be_deaf, die_with_the_lock])
+    def test_ctrl_c_right_after_it_and_a_lock_that_it_had_stop_nobody_from_ending(self, job, work):
+        """A supervisor that sees one killed for want of memory sends SIGTERM to the others."""
+
+        def press(_shares):
+            told[0] = 1.0
+
+        with batch._stoppable() as shares:
+            told = shares(3)
+            finished = batch._on_pool(work, [job] * 3, 2, told, press, "0")
+        assert [each.ending for each in finished] == ["killed"] * 3
+
+    def test_one_that_is_killed_when_all_is_done_holds_up_nobody(self, job):
+        def kill_the_first(shares):
+            if all(shares):
+                time.sleep(0.5)  # the last result is under way
+                os.kill(int(shares[0]), signal.SIGKILL)
+                time.sleep(0.5)
+
+        with batch._stoppable() as shares:
+            told = shares(2)
+            finished = batch._on_pool(work_and_tell_who, [job] * 2, 2, told, kill_the_first, "0")
+        assert [each.ending for each in finished] == ["completed"] * 2
 
 
 class TestInterrupts:
