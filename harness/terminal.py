@@ -57,23 +57,32 @@ ERR = _Console(stderr=True, highlight=False)
 
 @contextmanager
 def manners() -> Iterator[None]:
-    r"""What holds while a command runs: any text can be printed, and SIGTERM is a Ctrl-C.
+    r"""What holds while a command runs: any text can be printed, and SIGTERM is a Ctrl-C, once.
 
     What the encoding of an output lacks is written out (`\u2713`). SIGTERM alone would end the
-    process and leave its workers behind, waiting for ever.
+    process and leave its reports unwritten. `timeout` sends it twice, to the command and then to
+    its group: a second Ctrl-C gives up at once, a second SIGTERM changes nothing.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    before = signal.signal(signal.SIGTERM, _as_interrupt)
+    is_ending = False
+
+    def end(_signal: int, frame: FrameType | None) -> None:
+        nonlocal is_ending
+        if not is_ending:
+            is_ending = True
+            _interrupt(frame)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _as_interrupt(_signal: int, frame: FrameType | None) -> None:
-    """To whoever waits for Ctrl-C, also where a shell has it ignored, as it does behind `&`."""
+def _interrupt(frame: FrameType | None) -> None:
+    """Tell whoever waits for Ctrl-C, also where a shell has it ignored, as it does behind `&`."""
     handler = signal.getsignal(signal.SIGINT)
     if callable(handler):
         handler(signal.SIGINT, frame)

@@ -58,6 +58,13 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     ]
 
 
+def kill_twice(pid: int, blow: signal.Signals) -> None:
+    """As `timeout` does: the command that it watches, and then everything in its group."""
+    os.kill(pid, blow)
+    time.sleep(0.05)
+    os.killpg(pid, blow)
+
+
 class TestInASubprocess:
     def test_an_interrupt_leaves_what_was_finished_and_a_report_of_the_rest(self, tmp_path):
         """Sent to the whole group, as a terminal does: the workers must not die of it."""
@@ -82,7 +89,9 @@ class TestInASubprocess:
         assert list(read_history(quick))[-1].outcome == "completed"
         assert list(read_history(bad_day))[-1].outcome == "interrupted"
 
-    @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["alone", "with its workers"])
+    @pytest.mark.parametrize(
+        "kill", [os.kill, os.killpg, kill_twice], ids=["alone", "with its workers", "twice"]
+    )
     def test_sigterm_ends_it_as_ctrl_c_does_and_leaves_no_worker(self, tmp_path, kill):
         """As `kill`, `timeout` and a supervisor send it. Workers would hold its output open."""
         out = tmp_path / "out"
