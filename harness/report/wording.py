@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from harness.metrics import SEED_TARGETS
+from harness.units import format_number
 
 if TYPE_CHECKING:
     from harness.results import MetricResult
@@ -178,14 +180,14 @@ def interval(metric: MetricResult) -> str:
 
 
 def target(metric: MetricResult) -> str:
-    """The metric's target in the metric's unit: `≥ 95 %`, `< 30 s`."""
+    """The metric's target in the metric's unit, with all its digits: `≥ 95 %`, `< 30 s`."""
     parsed = target_bound(metric)
     if parsed is None:
         return visible(metric.target)
     operator, bound = parsed
-    unit = unit_of(metric.name)
-    shown = f"{bound:g} s" if unit == "seconds" else amount(bound, unit)
-    return f"{operator} {shown}"
+    if unit_of(metric.name) == "seconds":
+        return f"{operator} {format_number(bound)} s"
+    return f"{operator} {format_number(float(100 * Decimal(repr(bound))))} %"
 
 
 _TARGET = re.compile(r"\s*(<=|>=|<|>|==|=|≤|≥)?\s*(\d+(?:\.\d+)?)\s*(%?)")

@@ -68,6 +68,8 @@ def test_moments_and_axis_marks_are_short():
         ("== 1", ("=", 1.0), "= 100 %"),
         (">= 0.95", ("≥", 0.95), "≥ 95 %"),
         ("> 70 %", (">", 0.7), "> 70 %"),
+        ("> 0.9995", (">", 0.9995), "> 99.95 %"),
+        ("< 0.00001", ("<", 0.00001), "< 0.001 %"),
         ("as agreed", None, "as agreed"),
     ],
 )
@@ -75,6 +77,11 @@ def test_a_target_is_read_and_shown_in_the_metrics_own_unit(passing, target, bou
     metric = replace(passing.metrics[0], target=target)
     assert wording.target_bound(metric) == bound
     assert wording.target(metric) == shown
+
+
+def test_a_target_in_seconds_is_shown_with_all_its_digits(passing):
+    metric = replace(passing.metrics[0], name="mttr_seconds", target="< 30.0000001")
+    assert wording.target(metric) == "< 30.0000001 s"
 
 
 def test_the_headline_says_how_much_of_what_failed(passing, failing):
