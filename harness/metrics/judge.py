@@ -216,7 +216,8 @@ def _breaker(tally: MetricTally) -> Details:
         **_plain(tally),
         "false_open_rate": tally.counts.get("falsely_open", 0) / healthy if healthy else None,
         "allowance": "one request per lane and open period: 1 s after the last, with a call "
-        "held back between, or 3 s after it, for a call that had to wait",
+        "held back between, or 3 s after it, for a call that had to wait; for a query also when an "
+        "order's look-up has been due for 3 s and no query has left",
     }
 
 
