@@ -58,10 +58,14 @@ class EventEngine:
     ) -> None:
         self._handlers: dict[str, tuple[Handler, ...]] = {}
         self._on_handler_error = on_handler_error
+        self._is_chosen = on_handler_error is not None
 
     def tell_errors_to(self, on_handler_error: Callable[[Event, Exception], None]) -> None:
-        """Tell what handlers raise to this one, unless somebody is told already."""
-        if self._on_handler_error is None:
+        """Tell what handlers raise to this one from now on, unless it was made with another.
+
+        The latest is told: an engine that took it over from one that was closed.
+        """
+        if not self._is_chosen:
             self._on_handler_error = on_handler_error
 
     def register(self, type: str, handler: Handler) -> None:  # noqa: A002 - upstream's name

@@ -187,3 +187,19 @@ def test_a_subscriber_to_an_event_engine_that_was_handed_in_is_told_of_too(play)
     assert [alert.error.context["component"] for alert in play(body).alerts] == [
         "subscriber of eTick.",
     ]
+
+
+def test_an_event_engine_that_outlives_an_engine_tells_the_next_one(play):
+    """The first is closed, and would tell nobody any more."""
+
+    async def body(bench):
+        events = EventEngine()
+        events.register(EVENT_TICK, lambda _event: 1 / 0)
+        await MainEngine(events, clock=bench.clock).close()
+        MainEngine(events, clock=bench.clock, alert_sinks=[bench.alerts.append])
+        events.put(Event(EVENT_TICK, None))
+        await bench.clock.sleep(1)
+
+    assert [alert.error.context["component"] for alert in play(body).alerts] == [
+        "subscriber of eTick.",
+    ]

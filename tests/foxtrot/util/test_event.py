@@ -62,15 +62,14 @@ def test_handler_that_raises_hurts_nobody_and_is_reported_with_its_event() -> No
     assert story == [(TICK, "ZeroDivisionError('division by zero')"), TICK]
 
 
-def test_who_is_told_first_stays_the_one_who_is_told() -> None:
-    first: list[Event] = []
-    second: list[Event] = []
-    engine = EventEngine()
-    engine.tell_errors_to(lambda event, exc: first.append(event))
-    engine.tell_errors_to(lambda event, exc: second.append(event))
+def test_who_was_chosen_when_it_was_made_stays_the_one_who_is_told() -> None:
+    chosen: list[Event] = []
+    other: list[Event] = []
+    engine = EventEngine(on_handler_error=lambda event, exc: chosen.append(event))
+    engine.tell_errors_to(lambda event, exc: other.append(event))
     engine.register(EVENT_TICK, lambda event: 1 / 0)
     engine.put(TICK)
-    assert (first, second) == ([TICK], [])
+    assert (chosen, other) == ([TICK], [])
 
 
 def test_without_anybody_to_report_to_the_error_is_dropped() -> None:
