@@ -13,7 +13,8 @@ period, of which there are three signs:
 
 Each way it is at most one request in each period in which something was kept from the venue. A call
 that is sent as it comes is no probe by the second sign, and none by the third where look-ups go as
-they come: a client without a breaker is forgiven nothing, however seldom it calls.
+they come: a client without a breaker is forgiven nothing, however seldom it calls. (One that looks
+no order up is forgiven some queries; other checks see to that.)
 """
 
 from __future__ import annotations
