@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import functools
 from pathlib import Path
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
-from harness import campaign, cli
+from harness import batch, campaign, cli
 from harness.campaign import CAMPAIGN_NAME, Campaign, SeedOutcome, fingerprint, tally
 from harness.faults.catalogue import CATALOGUE
 from harness.scenario import Scenario, load
@@ -38,6 +39,26 @@ workload:
   orders: 1/s
 unexercised: [{", ".join(METRICS)}]
 """
+
+
+ON_A_POOL = campaign.run_all
+sources_read_once = functools.cache(campaign.imported_sources)
+
+
+def in_turn(jobs, *, workers, on_progress):
+    """What `run_all` does, in this process."""
+    finished = []
+    for number, job in enumerate(jobs, 1):
+        finished.append(batch._run_job(number, job))
+        on_progress([1.0] * number + [0.0] * (len(jobs) - number))
+    return finished
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A pool begins in a second, and reading the sources takes half of one: once is enough."""
+    monkeypatch.setattr(campaign, "run_all", in_turn)
+    monkeypatch.setattr(campaign, "imported_sources", sources_read_once)
 
 
 @pytest.fixture
@@ -69,7 +90,8 @@ def run(scenario: Scenario, folder: Path, seeds: range) -> list[SeedOutcome]:
     return Campaign((scenario,), folder).run(seeds, workers=1)
 
 
-def test_each_seed_leaves_a_line_and_what_passed_leaves_no_history(quiet, tmp_path):
+def test_each_seed_leaves_a_line_and_what_passed_leaves_no_history(quiet, tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "run_all", ON_A_POOL)
     outcomes = run(quiet, tmp_path / "out", range(1, 3))
     assert [(each.seed, each.verdict, each.scenarios) for each in outcomes] == [
         (1, "pass", {"quiet": "pass"}),
