@@ -7,6 +7,7 @@ other. They hand on each part as the model takes it, without what was found wron
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -32,10 +33,12 @@ _Raws = dict[str, Any]  # Any: the same
 class Names:
     """The words, beside the kinds of faults, that a scenario may use.
 
-    `policy_options` are the settings that an inline policy may override.
+    `policy_options` are the settings that an inline policy may override, `numbered` the profiles
+    of venues that number what they push.
     """
 
     profiles: tuple[str, ...] = ("binance",)
+    numbered: tuple[str, ...] = ("binance",)
     policies: tuple[str, ...] = ("default", "none")
     policy_options: Mapping[str, ParameterSpec] = field(default_factory=dict)
 
@@ -81,6 +84,11 @@ class _Check:
         self._end = _seconds(raw, "duration")
         self._symbols = {
             venue["name"]: tuple(_mapping(venue.get("symbols")))
+            for venue in _items(raw.get("venues"))
+            if isinstance(venue, dict) and isinstance(venue.get("name"), str)
+        }
+        self._profiles = {
+            venue["name"]: venue.get("profile")
             for venue in _items(raw.get("venues"))
             if isinstance(venue, dict) and isinstance(venue.get("name"), str)
         }
@@ -136,6 +144,7 @@ class _Check:
         if kind is None:
             return ready
         self._aims(where, raw, kind)
+        self._numbers((*where, "venue"), raw.get("venue"), kind)
         ready["variant"] = self._variant(where, raw, kind)
         ready["instant"] = kind.instant
         ready["parameters"] = self._parameters(where, raw, kind)
@@ -154,6 +163,15 @@ class _Check:
                 able = f"only {', '.join(kind.aims)}" if kind.aims else "nothing"
                 mistake = Mistake(f"no {key!r}: {kind.name} can be narrowed down by {able}")
                 self._wrong((*where, key), raw[key], mistake)
+
+    def _numbers(self, where: Keys, venue: _Raw, kind: FaultKind) -> None:
+        # Nobody could notice it there, and the run would call that a mistake of the core's.
+        profile = self._profiles.get(venue) if isinstance(venue, str) else None
+        able = self._names.numbered
+        if kind.numbered and profile in self._names.profiles and profile not in able:
+            there = f"a venue of profile {' or '.join(able)}" if able else "no venue"
+            why = f"{kind.name} shows by the numbers of what is pushed, and {profile} has none"
+            self._wrong(where, venue, Mistake(f"{there}: {why}"))
 
     def _kind(self, where: Keys, name: _Raw) -> FaultKind | None:
         known = self._word(where, name, self._catalogue)
@@ -219,6 +237,10 @@ class _Check:
         if not isinstance(raw.get("kinds"), list):
             return raw
         kinds = [self._kind(("random", "kinds", n), k) for n, k in enumerate(raw["kinds"])]
+        venues = _items(raw.get("venues")) or self._symbols
+        for (index, kind), venue in itertools.product(enumerate(kinds), venues):
+            if kind is not None:
+                self._numbers(("random", "kinds", index), venue, kind)
         return {**raw, "kinds": [_by_chance(kind) for kind in kinds if kind is not None]}
 
     def policy(self, raw: _Raw) -> _Raw:

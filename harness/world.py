@@ -54,7 +54,12 @@ __all__ = [
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (BINANCE, FUTU, IB)}
 
-NAMES = Names(profiles=tuple(PROFILES), policies=tuple(POLICIES), policy_options=policy_options())
+NAMES = Names(
+    profiles=tuple(PROFILES),
+    numbered=tuple(name for name in PROFILES if DIALECTS[name].numbers_frames),
+    policies=tuple(POLICIES),
+    policy_options=policy_options(),
+)
 """The words that scenarios may use here, beside the kinds of faults."""
 
 # Enough that only a fault, never the workload, runs out of money.

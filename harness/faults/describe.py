@@ -84,6 +84,8 @@ def _consequences(kind: FaultKind) -> Iterable[str]:
         yield "It has to be ended by the client, before its planned end does it."
     if kind.must_escalate:
         yield "A person must be told."
+    if kind.numbered:
+        yield "It takes a venue that numbers what it pushes: of ours, Binance."
     if kind.everywhere:
         yield "It hits the whole client, whatever the venue."
 

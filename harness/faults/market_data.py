@@ -67,6 +67,7 @@ class SequenceGap(_TickFault):
         category=ErrorCategory.MARKET_DATA,
         aims=_AIMS,
         surfaces=True,
+        numbered=True,
         parameters={
             "lost": ParameterSpec(
                 type="int", default=3, doc="How many ticks of each symbol are lost."
@@ -123,6 +124,7 @@ class OutOfOrder(_TickFault):
         category=ErrorCategory.MARKET_DATA,
         aims=_AIMS,
         surfaces=True,
+        numbered=True,
         parameters={
             "delay": ParameterSpec(
                 type="duration", default=2.5, doc="How much later every second tick comes."

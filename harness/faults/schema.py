@@ -121,6 +121,8 @@ class FaultKind:
             harness takes away at the end of that time was not recovered from.
         instant: It acts at the moment it begins, so that a file may leave out `for`.
         blocks: Operations that cannot succeed while it lasts; `*` for all.
+        numbered: It shows by the numbers of what is pushed: a venue that numbers nothing cannot
+            have it.
 
     Raises:
         ValueError: A parameter has the name of a key that every fault has.
@@ -143,6 +145,7 @@ class FaultKind:
     ends_by_client: bool = False
     instant: bool = False
     blocks: tuple[str, ...] = ()
+    numbered: bool = False
 
     def __post_init__(self) -> None:
         taken = [name for name in self.parameters if name in TARGETING]

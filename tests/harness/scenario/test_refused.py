@@ -9,9 +9,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foxtrot.util.errors import ErrorCategory
 from harness.scenario import Names, ScenarioError, load
 
-from .samples import CATALOGUE, HEAD, duration, fault
+from .samples import CATALOGUE, HEAD, duration, fault, kind
 
 TEN_MISTAKES = """\
 scenario: story
@@ -377,3 +378,38 @@ def test_wrong_setting_of_a_policy_is_refused(complaints):
             "did you mean '5s'?",
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("aimed", "line"),
+    [
+        ("faults:\n  - {kind: sequence_gap, venue: OPEND, at: 1m, for: 5s}\n", 11),
+        ("random: {count: 1, kinds: [ban, sequence_gap], between: [1m, 2m], for: [2s, 3s]}\n", 10),
+        (
+            "random: {count: 1, kinds: [sequence_gap], venues: [OPEND], between: [1m, 2m], "
+            "for: [2s, 3s]}\n",
+            10,
+        ),
+    ],
+)
+def test_gap_where_nothing_is_numbered_is_refused(write, aimed, line):
+    """Nobody could notice it, and the core would be blamed for that."""
+    two = (
+        "scenario: story\nproves: It holds.\nduration: 10m\nvenues:\n"
+        "  - {name: BINANCE, profile: binance, symbols: {A: {price: 1}}}\n"
+        "  - {name: OPEND, profile: futu, symbols: {A: {price: 1}}}\n"
+        "workload:\n  orders: 1/s\nsettle: 30s\n"
+    )
+    names = Names(profiles=("binance", "futu"))
+    gap = kind("sequence_gap", ErrorCategory.MARKET_DATA, numbered=True)
+    catalogue = {**CATALOGUE, "sequence_gap": gap}
+    with pytest.raises(ScenarioError) as caught:
+        load(write(two + aimed), catalogue=catalogue, names=names)
+    (problem,) = caught.value.problems
+    assert problem.line == line
+    assert problem.message.startswith(
+        "expected a venue of profile binance: sequence_gap shows by the numbers of what is pushed, "
+        "and futu has none"
+    )
+    load(write(two + aimed.replace("OPEND", "BINANCE").replace("[ban, sequence_gap], ", "[ban], ")),
+         catalogue=catalogue, names=names)  # fmt: skip
