@@ -183,13 +183,15 @@ def _on_pool(
             initargs=(shares, is_over),
         ) as pool,
     ):
-        with _deaf_to_signals():
-            futures = _submitted(pool, work, items, is_over)
-        pending = {future for future in futures if future is not None}
-        while pending:
-            _, pending = wait(pending, timeout=_POLL_SECONDS)
-            on_progress(shares[1:])
-        is_over.value = True
+        try:
+            with _deaf_to_signals():
+                futures = _submitted(pool, work, items, is_over)
+            pending = {future for future in futures if future is not None}
+            while pending:
+                _, pending = wait(pending, timeout=_POLL_SECONDS)
+                on_progress(shares[1:])
+        finally:  # also when a second Ctrl-C ends it: the pool's own end waits for the workers
+            is_over.value = True
         return [_outcome(*each) for each in zip(items, futures, strict=True)]
 
 

@@ -66,6 +66,7 @@ class Incident:
     the probe found everything well again for good, None when it never did. `must_surface`: the
     client side cannot have missed it, so that an error record is due. A bad sample does not say
     whose doing it is: beside a fault that the client knows of, samples make no other one due.
+    `was_told_before`: an operator had heard of the same so shortly before that it is no news.
     """
 
     plan: FaultPlan
@@ -83,12 +84,19 @@ class Incident:
     swallowed: int = 0
     is_on_connection: bool = False
     must_surface: bool = False
+    was_told_before: bool = False
     health: dict[str, _Health] = field(default_factory=dict)
 
     @property
     def effect_seen(self) -> bool:
         """Whether it counts: it fired, and somebody outside the core could tell."""
         return self.impact is not None
+
+    @property
+    def was_kept_quiet(self) -> bool:
+        """Whether an operator had to be told of it, and was not."""
+        is_told = self.escalated is not None or self.was_told_before
+        return self.plan.must_escalate and not is_told
 
     @property
     def restored(self) -> float | None:
@@ -367,11 +375,28 @@ class IncidentLog:
         fitting = [incident for incident in active if category in incident.plan.categories]
         return next(iter([*fitting, *active]), None)
 
-    def finish(self) -> None:
-        """The history is over: the last sample stands."""
+    def finish(self, cooldown: float = 0.0) -> None:
+        """The history is over: the last sample stands.
+
+        `cooldown`: how long after it was last felt the same trouble is no news to an operator.
+        """
+        self._note_repetitions(cooldown)
         for incident in self._active:
             for health in incident.health.values():
                 health.settle()
+
+    def _note_repetitions(self, cooldown: float) -> None:
+        """Only of trouble that adapters need not recover from: recovered, its return is news."""
+        latest: dict[tuple[str, ...], Incident] = {}
+        for incident in sorted(self.effective(), key=lambda each: each.impact or 0.0):
+            if incident.plan.blocks or incident.plan.connection:
+                continue
+            same = (incident.plan.kind, *incident.adapters)
+            before = latest.get(same)
+            if before is not None and not before.was_kept_quiet and before.cleared is not None:
+                gap = (incident.impact or 0.0) - before.cleared
+                incident.was_told_before = gap < cooldown
+            latest[same] = incident
 
     def _drop_finished(self) -> None:
         self._active = [incident for incident in self._active if not incident.is_over]

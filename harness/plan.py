@@ -88,12 +88,14 @@ class Promises:
     `deadlines`: what a call may take in all, by lane. `attempt`: how much longer the answer to one
     that left in time may take. `resend`: up to which age an order that never arrived is sent again.
     `quiet`: how long nothing is sent after a refusal for asking too often that names no time.
+    `cooldown`: how long after it was last heard of the same trouble is no new alert.
     """
 
     deadlines: Mapping[str, float] = field(default_factory=dict)
     attempt: float = 0.0
     resend: float = 0.0
     quiet: float = 0.0
+    cooldown: float = 0.0
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Promises:  # Any: JSON
@@ -102,7 +104,7 @@ class Promises:
             return cls()
         deadlines = {str(lane): float(limit) for lane, limit in entry["deadlines"].items()}
         times = {name: float(entry[name]) for name in ("attempt", "resend", "quiet")}
-        return cls(deadlines, **times)
+        return cls(deadlines, **times, cooldown=float(entry.get("cooldown", 0.0)))
 
     def deadline(self, lane: str) -> float:
         """What a call of the lane may take in all."""

@@ -231,6 +231,7 @@ def _promises(policy: EnginePolicy) -> Mapping[str, Any]:  # Any: JSON
         "attempt": policy.call_timeout,
         "resend": policy.resend_within,
         "quiet": policy.rate_limit_wait if policy.rate_gate else 0.0,
+        "cooldown": policy.alert_cooldown,
     }
 
 

@@ -135,7 +135,7 @@ class Facts:
         """The history is over."""
         self.prices.over(self.last_t)
         self.wishes.over(self.last_t)
-        self.incidents.finish()
+        self.incidents.finish(self.header.promises.cooldown)
 
     # -- the witness of error records ---------------------------------------------------------
 

@@ -150,7 +150,7 @@ def escalation_rate(facts: Facts) -> MetricTally:
         counts={
             "spurious": spurious,
             "must_escalate": len(must),
-            "must_escalate_silent": sum(incident.escalated is None for incident in must),
+            "must_escalate_silent": sum(incident.was_kept_quiet for incident in must),
             **{f"escalated/{kind}": n for kind, n in _kinds(escalated).items()},
         },
     )

@@ -106,15 +106,15 @@ def _lateness(incident: Incident, due: float) -> str:
 
 
 def must_escalate_recall(facts: Facts) -> InvariantResult:
-    """An operator hears of every incident that needs one."""
+    """An operator hears of every incident that needs one, unless he just has of the same."""
     judgement = Judgement()
     for incident in facts.incidents.effective():
         if not incident.plan.must_escalate:
             continue
-        if incident.escalated is None and facts.is_cut_short:
+        if incident.was_kept_quiet and facts.is_cut_short:
             continue  # it may have been on its way; that the run was cut short counts already
         judgement.judged += 1
-        if incident.escalated is None:
+        if incident.was_kept_quiet:
             judgement.breach(
                 f"{incident.plan.id} ({incident.plan.kind}), from t={incident.impact:.3f}s on "
                 f"{', '.join(incident.adapters)}, was kept from the operator"

@@ -223,16 +223,31 @@ class TestAWorkerThatIsKilled:
         assert [each.ending for each in finished] == ["killed"] * 3
 
     def test_one_that_is_killed_when_all_is_done_holds_up_nobody(self, job):
+        killed = []
+
         def kill_the_first(shares):
-            if all(shares):
+            if all(shares) and not killed:
                 time.sleep(0.5)  # the last result is under way
-                os.kill(int(shares[0]), signal.SIGKILL)
+                killed.append(int(shares[0]))
+                os.kill(killed[0], signal.SIGKILL)
                 time.sleep(0.5)
 
         with batch._stoppable() as shares:
             told = shares(2)
             finished = batch._on_pool(work_and_tell_who, [job] * 2, 2, told, kill_the_first, "0")
         assert [each.ending for each in finished] == ["completed"] * 2
+
+    def test_one_that_is_killed_before_the_command_gives_up_holds_up_nobody(self, job):
+        """A second Ctrl-C, or a fault of the harness: the pool waits for its workers even then."""
+
+        def kill_and_give_up(shares):
+            if all(shares):
+                time.sleep(0.5)
+                os.kill(int(shares[0]), signal.SIGKILL)
+                raise KeyboardInterrupt
+
+        with batch._stoppable() as shares, pytest.raises(KeyboardInterrupt):
+            batch._on_pool(work_and_tell_who, [job] * 2, 2, shares(2), kill_and_give_up, "0")
 
 
 class TestInterrupts:

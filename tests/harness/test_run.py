@@ -69,6 +69,7 @@ class TestAWholeRun:
             "attempt": 10.0,
             "resend": 30.0,
             "quiet": 10.0,
+            "cooldown": 300.0,
         }
         assert told == {
             "seed": 1,

@@ -122,6 +122,30 @@ def test_operator_hears_of_what_he_must(story):
     assert verdict(tale.add(40, "operator.alert", "i", error_id="E-F1"), name) is PASS
 
 
+@pytest.mark.parametrize(
+    ("cooldown", "fields", "told", "expected"),
+    [
+        (71.0, {}, True, PASS),
+        (70.0, {}, True, FAIL),
+        (71.0, {}, False, FAIL),
+        # What adapters had to recover from is news when it comes again.
+        (71.0, {"blocks": ["*"]}, True, FAIL),
+        (71.0, {"connection": True}, True, FAIL),
+    ],
+)
+def test_operator_need_not_hear_of_the_same_again_at_once(story, cooldown, fields, told, expected):
+    """As the policy promises: a subscriber that raises now and then is one trouble."""
+    kind = {"must_escalate": True, "blocks": [], "connection": False, **fields}
+    first, again = kind, {**kind, "id": "F2", "begin": 99.0, "end": 110.0}
+    promises = {"deadlines": {}, "attempt": 1.0, "resend": 1.0, "quiet": 1.0, "cooldown": cooldown}
+    tale = story(first, again, horizon=200.0, promises=promises).outage()
+    if told:
+        tale.add(20, "operator.alert", "i", error_id="E-F1")
+        tale.events.sort(key=lambda event: event.t)
+    tale.outage(begin=99.0, end=110.0, restored=112.0, fault="F2").probe(199)
+    assert verdict(tale, "must_escalate_recall") is expected
+
+
 def test_steady_before_and_at_the_end_holds(story):
     assert verdict(story({}).outage().finished(), "steady_before_and_after") is PASS
 
