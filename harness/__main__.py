@@ -14,8 +14,7 @@ _BAD_INPUT = 2
 def main() -> None:
     """The console script. A package whose faults cannot be used is one message, exit code 2."""
     try:
-        # The catalogue is complete, or fails, as soon as it is imported.
-        from harness.cli import main as command  # noqa: PLC0415 - see above
+        from harness.cli import main as command  # noqa: PLC0415 - its import is what may fail
     except PluginError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_BAD_INPUT)

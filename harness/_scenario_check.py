@@ -82,16 +82,13 @@ class _Check:
         self._catalogue = catalogue
         self._names = names
         self._end = _seconds(raw, "duration")
-        self._symbols = {
-            venue["name"]: tuple(_mapping(venue.get("symbols")))
+        venues = {
+            venue["name"]: venue
             for venue in _items(raw.get("venues"))
             if isinstance(venue, dict) and isinstance(venue.get("name"), str)
         }
-        self._profiles = {
-            venue["name"]: venue.get("profile")
-            for venue in _items(raw.get("venues"))
-            if isinstance(venue, dict) and isinstance(venue.get("name"), str)
-        }
+        self._symbols = {name: tuple(_mapping(v.get("symbols"))) for name, v in venues.items()}
+        self._profiles = {name: venue.get("profile") for name, venue in venues.items()}
 
     def name(self) -> None:
         name, stem = self._raw.get("scenario"), self._path.stem

@@ -85,7 +85,7 @@ def _consequences(kind: FaultKind) -> Iterable[str]:
     if kind.must_escalate:
         yield "A person must be told."
     if kind.numbered:
-        yield "It takes a venue that numbers what it pushes: of ours, Binance."
+        yield "It takes a venue that numbers what it pushes."
     if kind.everywhere:
         yield "It hits the whole client, whatever the venue."
 
